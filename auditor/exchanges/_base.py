@@ -1,0 +1,246 @@
+"""What a connector is made of: the endpoints it declares, how it reads an error, and the sheet it writes facts on.
+
+A connector never holds a client. It is handed `fetch(endpoint, params)`, which answers with decoded JSON or raises
+`Unavailable` with a reason of the closed list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from auditor.exchanges._shape import ShapeError
+from auditor.model.evidence import Problem, Reason, Source
+from auditor.model.facts import LISTS, catalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A documented rate: `calls` in `seconds`, counted per `key` (user) or per `address` (caller's IP)."""
+
+    calls: float
+    seconds: float
+    per: str = "key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One read the connector declares. What is not declared is never signed and never sent.
+
+    `host` and `path` are those of the URL; `api` and `call` are the section and path under which ccxt signs it.
+    `unescaped` marks the calls whose parameter values ccxt leaves as they are.
+    """
+
+    name: str
+    verb: str
+    host: str
+    path: str
+    api: tuple[str, ...]
+    call: str
+    limit: Limit
+    public: bool = False
+    unescaped: bool = False
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An HTTP answer as it came: `body` is decoded JSON, or None where it is not JSON; `text` is the start of it."""
+
+    status: int
+    body: Any
+    text: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a refusal means. `retry` only where the same request can succeed; `lockout` where another call makes it worse."""
+
+    reason: Reason
+    code: str
+    meaning: str
+    retry: bool = False
+    lockout: bool = False
+
+
+_MEANINGS = {
+    Reason.PERMISSION_DENIED: "this key may not ask for that",
+    Reason.IP_NOT_ALLOWED: "the exchange does not accept this address",
+    Reason.INVALID_KEY: "the exchange does not accept this key",
+    Reason.VENUE_MAINTENANCE: "the exchange is down for maintenance or overloaded",
+    Reason.VENUE_INCIDENT: "the exchange answered with an internal error",
+    Reason.RATE_LIMITED: "asked too often",
+    Reason.CLOCK_SKEW: "this machine's clock, or the nonce of the key, is not accepted",
+    Reason.TIMEOUT: "the exchange says that it timed out",
+    Reason.MALFORMED_RESPONSE: "the answer is not what the exchange documents",
+    Reason.ACCOUNT_FROZEN: "the exchange says that the account or its API is frozen",
+    Reason.VENUE_CLOSED: "the exchange is closed",
+}
+_MAY_PASS = {Reason.VENUE_MAINTENANCE, Reason.VENUE_INCIDENT, Reason.RATE_LIMITED, Reason.TIMEOUT}
+_STAYS = {Reason.IP_NOT_ALLOWED, Reason.INVALID_KEY, Reason.ACCOUNT_FROZEN}
+
+
+def failure(reason: Reason, code: str, meaning: str | None = None, *, lockout: bool = False) -> Failure:
+    """A failure with the usual consequences of its reason; `lockout` where another call would make it worse."""
+    stop = lockout or reason in _STAYS
+    meaning = meaning or _MEANINGS[reason]
+    return Failure(reason=reason, code=code, meaning=meaning, retry=reason in _MAY_PASS and not stop, lockout=stop)
+
+
+def by_code(codes: Mapping[Reason, str]) -> dict[str, Failure]:
+    """A table of a venue's own codes, given as text separated by blanks under the reason they mean."""
+    return {code: failure(reason, code) for reason, listed in codes.items() for code in listed.split()}
+
+
+def by_status(answer: Answer) -> Failure | None:
+    """What the HTTP status alone can mean, for an answer that carries no code of the venue (a proxy's page, say).
+
+    Never `invalid_key`: a 401 without the venue's own words is as likely an incident as a revoked key.
+    """
+    known = {
+        403: Reason.IP_NOT_ALLOWED,
+        418: Reason.RATE_LIMITED,
+        429: Reason.RATE_LIMITED,
+        451: Reason.IP_NOT_ALLOWED,
+        503: Reason.VENUE_MAINTENANCE,
+        504: Reason.TIMEOUT,
+    }
+    if answer.status in known:
+        return failure(known[answer.status], str(answer.status), lockout=answer.status == 418)  # noqa: PLR2004  (an IP ban)
+    if answer.status >= 500:  # noqa: PLR2004
+        return failure(Reason.VENUE_INCIDENT, str(answer.status))
+    if answer.status >= 400:  # noqa: PLR2004
+        return failure(Reason.MALFORMED_RESPONSE, str(answer.status), "refused without a code the exchange documents")
+    return None
+
+
+class Unavailable(Exception):  # noqa: N818  (a state of the world, not a fault of ours)
+    """An endpoint did not give what was asked. `detail` is scrubbed text."""
+
+    def __init__(self, failure: Failure, detail: str = "") -> None:
+        super().__init__(failure.reason.value)
+        self.failure = failure
+        self.detail = detail or failure.meaning
+        self.retry_after: float | None = None
+
+
+class Door(Protocol):
+    """The only way out: one key of one account at one venue."""
+
+    def fetch(self, endpoint: Endpoint, params: Mapping[str, str] | None = None) -> Awaitable[Any]:
+        """Decoded JSON of a declared endpoint. Raises Unavailable."""
+        ...
+
+
+class Connector(Protocol):
+    """A module of this package: one exchange. `ccxt_class` names the class that signs for it."""
+
+    ccxt_class: str
+    credentials: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+    clock: Endpoint | None
+    serial: bool
+    """Whether requests of one key must go one at a time (increasing nonces)."""
+
+    def classify(self, answer: Answer, endpoint: Endpoint) -> Failure | None:
+        """What a refusal means by the venue's own code and text; None where the venue's code says all is well, or where
+        there is no code of the venue: then the transport goes by the HTTP status.
+        """
+        ...
+
+    def server_time(self, body: Any) -> int:
+        """Milliseconds since 1970 from the answer of `clock`."""
+        ...
+
+    async def collect(self, door: Door, sheet: Sheet) -> None:
+        """Reads all it may and writes facts on the sheet."""
+        ...
+
+
+@dataclass(slots=True)
+class Sheet:
+    """The facts one key showed. Rows may carry `public_id` beside catalogue facts: it identifies the key and is dropped
+    before anything is stored. A list stays None until an endpoint showed it.
+    """
+
+    account: dict[str, Any] = field(default_factory=dict)
+    venue: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, list[dict[str, Any]] | None] = field(default_factory=lambda: dict.fromkeys(LISTS))
+    sources: dict[str, Source] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    account_id: str | None = None
+    """The venue's id of the account, to notice two keys of different accounts. Never stored."""
+
+    @contextmanager
+    def reading(self, endpoint: Endpoint, *shows: str) -> Iterator[Seen]:
+        """Facts written inside come from `endpoint`; if it fails, a problem says which facts (`shows`) it would have shown.
+
+        `shows` are fact paths, or a list name (`api_keys`) for the list as a whole.
+        """
+        try:
+            yield Seen(self, endpoint)
+        except Unavailable as refusal:
+            self.problem(endpoint, refusal.failure.reason, refusal.detail, *shows)
+        except ShapeError as error:
+            self.problem(endpoint, Reason.MALFORMED_RESPONSE, str(error), *shows)
+
+    def problem(self, endpoint: Endpoint, reason: Reason, detail: str, *shows: str) -> None:
+        """Something that could not be observed."""
+        self.problems.append(Problem(endpoint=endpoint.name, reason=reason, detail=detail, facts=shows))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Writes facts that one endpoint showed. None is dropped: what the endpoint left out stays unknown."""
+
+    sheet: Sheet
+    endpoint: Endpoint
+
+    @property
+    def _source(self) -> Source:
+        return Source(by="api", ref=f"{self.endpoint.verb} {self.endpoint.path}")
+
+    def account(self, **facts: Any) -> None:
+        """Facts of the account."""
+        self._write("account", self.sheet.account, facts)
+
+    def venue(self, **facts: Any) -> None:
+        """Facts of the venue."""
+        self._write("venue", self.sheet.venue, facts)
+
+    def list_seen(self, scope: str) -> None:
+        """The list of `scope` (`api_key`, `address` ...) was read, even if it is empty."""
+        if self.sheet.rows[scope] is None:
+            self.sheet.rows[scope] = []
+        self.sheet.sources[LISTS[scope]] = self._source
+
+    def row(self, scope: str, *, public_id: str | None = None, **facts: Any) -> dict[str, Any]:
+        """One row of the list of `scope`. Returns it, so that a second endpoint may add to it."""
+        known = {name: value for name, value in facts.items() if value is not None}
+        _refuse_strangers(scope, known)
+        self.list_seen(scope)
+        if public_id is not None:
+            known["public_id"] = public_id
+        rows = self.sheet.rows[scope]
+        assert rows is not None
+        rows.append(known)
+        return known
+
+    def _write(self, scope: str, target: dict[str, Any], facts: dict[str, Any]) -> None:
+        known = {name: value for name, value in facts.items() if value is not None}
+        _refuse_strangers(scope, known)
+        for name, value in known.items():
+            target[name] = value
+            self.sheet.sources[f"{scope}.{name}"] = self._source
+
+
+def _refuse_strangers(scope: str, facts: dict[str, Any]) -> None:
+    """A connector that misspells a fact or gives it a wrong type is our bug, or a venue's value we did not foresee."""
+    for name, value in facts.items():
+        fact = catalogue()[f"{scope}.{name}"]
+        wrong = fact.check(value)
+        if wrong:
+            raise ShapeError(f"{fact.path}: {wrong}")

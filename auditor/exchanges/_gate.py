@@ -1,0 +1,54 @@
+"""The request gate: a request passes only if its connector declared exactly this verb, host and path.
+
+It looks twice: before signing at the declaration, and after signing at the URL itself, because a signer may put a
+parameter where it becomes a path, a fragment or a second parameter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from auditor.exchanges._base import Endpoint
+from auditor.exchanges._signer import SignedRequest
+
+ADDED_BY_SIGNERS = frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"})
+_LONGEST_URL = 8192
+
+
+class GateError(Exception):
+    """A request that was not declared. Our bug or an attack; never sent, never retried."""
+
+
+def check_declared(endpoint: Endpoint, declared: tuple[Endpoint, ...]) -> None:
+    """Refuses an endpoint that is not, in every field, one the connector declared."""
+    if endpoint not in declared:
+        raise GateError(f"{endpoint.verb} {endpoint.path} is not declared")
+
+
+def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str, str], base: str | None) -> None:
+    """Refuses a signed request that differs from what was declared and asked for. `base` is the endpoint override."""
+    if len(request.url) > _LONGEST_URL or not request.url.isascii() or not request.url.isprintable():
+        raise GateError("the signed URL holds characters that do not belong in one")
+    if any(char in request.url for char in ' #\\"<>'):
+        raise GateError("the signed URL holds a space, a fragment or a quote")
+    parts = urlsplit(request.url)
+    wanted = urlsplit((base or f"https://{endpoint.host}").rstrip("/"))
+    if (parts.scheme, parts.netloc) != (wanted.scheme, wanted.netloc):
+        raise GateError(f"the signed URL goes to another host than {wanted.netloc}")
+    if parts.path != wanted.path + endpoint.path or request.verb != endpoint.verb:
+        raise GateError(f"the signed request is not {endpoint.verb} {endpoint.path}")
+    sent = parse_qsl(parts.query, keep_blank_values=True) + _body_pairs(request.body)
+    names = [name for name, _ in sent]
+    asked = {name: value for name, value in sent if name in params}
+    if len(set(names)) != len(names) or asked != dict(params) or not set(names) <= set(params) | ADDED_BY_SIGNERS:
+        raise GateError(f"the signed request of {endpoint.path} carries other parameters than asked for")
+
+
+def _body_pairs(body: str | None) -> list[tuple[str, str]]:
+    if not body:
+        return []
+    if body.startswith("{"):
+        return [(str(name), str(value)) for name, value in json.loads(body).items()]
+    return parse_qsl(body, keep_blank_values=True)

@@ -1,0 +1,151 @@
+"""The venue file (`<id>.yaml`): what the exchange itself fixes for everybody, with source, date and confidence.
+
+Policies become venue facts and the account facts that follow from them; the rest is for people: which permissions to
+tick, where in the venue's pages the owner sees what no API shows, the steps of each remedy, the traps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from auditor import yamlio
+from auditor.errors import Fault, InputError
+from auditor.model.evidence import Source
+from auditor.model.facts import catalogue, suggestion
+
+_KEYS = {
+    "id",
+    "name",
+    "connector",
+    "credentials",
+    "permissions",
+    "lifecycle",
+    "policies",
+    "where",
+    "needs_more",
+    "remedies",
+    "traps",
+    "hidden",
+}
+_POLICY_KEYS = {"value", "sources", "as_of", "confidence", "condition"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A fact the venue fixes. `value` is None where nobody could establish it; `condition` is what limits it."""
+
+    fact: str
+    value: Any
+    sources: tuple[str, ...]
+    as_of: str | None
+    confidence: str
+    condition: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFile:
+    """One exchange as its file describes it. `connector` is None for a venue without an API."""
+
+    id: str
+    name: str
+    connector: str | None
+    credentials: tuple[str, ...]
+    permissions_tick: tuple[str, ...]
+    permissions_never: tuple[str, ...]
+    policies: tuple[Policy, ...]
+    where: dict[str, str]
+    needs_more: dict[str, str]
+    remedies: dict[str, tuple[str, ...]]
+    traps: tuple[str, ...]
+    hidden: tuple[str, ...]
+
+    def facts(self, scope: str) -> dict[str, Any]:
+        """The known policies of a scope (`venue` or `account`) by fact name."""
+        return {
+            policy.fact.partition(".")[2]: policy.value
+            for policy in self.policies
+            if policy.fact.startswith(scope + ".") and policy.value is not None
+        }
+
+    def source(self, fact: str) -> Source | None:
+        """Where a policy comes from."""
+        for policy in self.policies:
+            if policy.fact == fact and policy.value is not None:
+                return Source(by="venue", ref="; ".join(policy.sources), at=policy.as_of)
+        return None
+
+
+def ids() -> tuple[str, ...]:
+    """Every exchange that has a venue file."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.yaml")))
+
+
+@cache
+def load(exchange: str) -> VenueFile:
+    """The venue file of an exchange. Raises InputError with every fault: the files are ours, but they are checked."""
+    document = yamlio.read(Path(__file__).with_name(f"{exchange}.yaml"))
+    faults = list(_faults(document, exchange))
+    if faults:
+        raise InputError(faults)
+    table = document.value
+    permissions = table.get("permissions", {})
+    return VenueFile(
+        id=table["id"],
+        name=table["name"],
+        connector=table.get("connector"),
+        credentials=tuple(table.get("credentials", [])),
+        permissions_tick=tuple(permissions.get("tick", [])),
+        permissions_never=tuple(permissions.get("never", [])),
+        policies=tuple(_policies(table)),
+        where=table.get("where", {}),
+        needs_more=table.get("needs_more", {}),
+        remedies={name: tuple(steps) for name, steps in table.get("remedies", {}).items()},
+        traps=tuple(table.get("traps", [])),
+        hidden=tuple(table.get("hidden", [])),
+    )
+
+
+def _policies(table: dict[str, Any]) -> list[Policy]:
+    rows = {"venue.lifecycle": table["lifecycle"], **table["policies"]}
+    return [
+        Policy(
+            fact=fact,
+            value=row["value"],
+            sources=tuple(row.get("sources", [])),
+            as_of=row.get("as_of"),
+            confidence=row.get("confidence", "low"),
+            condition=row.get("condition"),
+        )
+        for fact, row in rows.items()
+    ]
+
+
+def _faults(document: yamlio.Document, exchange: str) -> list[Fault]:
+    table = document.value
+    if not isinstance(table, dict) or not {"id", "name", "lifecycle", "policies"} <= table.keys():
+        return [document.fault("needs id, name, lifecycle and policies")]
+    faults = [document.fault(f"unknown key {key}", key) for key in table.keys() - _KEYS]
+    if table["id"] != exchange:
+        faults.append(document.fault("the id is not the file name", "id"))
+    for fact, row in table["policies"].items():
+        faults += _policy_faults(document, fact, row)
+    for section in ("where", "needs_more"):
+        unknown = [fact for fact in table.get(section, {}) if fact not in catalogue() and "." in fact]
+        faults += [document.fault(f"unknown fact {fact}{suggestion(fact)}", section, fact) for fact in unknown]
+    return faults
+
+
+def _policy_faults(document: yamlio.Document, fact: str, row: Any) -> list[Fault]:
+    known = catalogue().get(fact)
+    if known is None or "venue" not in known.by:
+        return [document.fault(f"{fact} is not a fact that a venue file may state", "policies", fact)]
+    if not isinstance(row, dict) or "value" not in row or row.keys() - _POLICY_KEYS:
+        return [document.fault(f"{fact} needs value, and of {', '.join(sorted(_POLICY_KEYS))} only", "policies", fact)]
+    if row["value"] is None:
+        return []
+    wrong = known.check(row["value"])
+    unsourced = [] if row.get("sources") else [document.fault(f"{fact} has a value and no source", "policies", fact)]
+    return unsourced + ([document.fault(f"{fact}: {wrong}", "policies", fact, "value")] if wrong else [])

@@ -1,0 +1,98 @@
+"""What must not be seen: the one type that holds a secret, and the two functions that clean text.
+
+Knows nothing about exchanges or reports. `Secret.reveal` is called in two places: by the signer in
+`exchanges/_transport.py`, and by the identity key's HMAC.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import unicodedata
+import weakref
+from typing import ClassVar, NoReturn
+from urllib.parse import quote
+
+_MASK = "•••"
+_SHORTEST_SCRUBBED = 6  # shorter values would blank ordinary words
+
+_EMAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8}")
+_PHONE = re.compile(r"(?<![\w.:+\-])\+\d(?:[ \-()]{0,2}\d){7,14}(?!\w)")
+
+
+class Secret:
+    """A value that cannot be printed, formatted, pickled, copied into JSON or compared by timing."""
+
+    __slots__ = ("__weakref__", "_value")
+    _live: ClassVar[weakref.WeakSet[Secret]] = weakref.WeakSet()
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        Secret._live.add(self)
+
+    def reveal(self) -> str:
+        """The value itself. For the signer and the HMAC only; an architecture test holds that."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(•••)"
+
+    __str__ = __repr__
+
+    def __format__(self, _spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    __hash__ = object.__hash__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never serialised")
+
+    def __deepcopy__(self, _memo: object) -> Secret:
+        return self
+
+    def __copy__(self) -> Secret:
+        return self
+
+
+def scrub(text: str) -> str:
+    """Text with every live secret (as written, quoted for a URL or escaped for JSON), e-mail address and phone number masked."""
+    for secret in list(Secret._live):  # noqa: SLF001  (same module, same class)
+        value = secret.reveal()
+        if len(value) >= _SHORTEST_SCRUBBED:
+            for spelling in {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], *value.splitlines()}:
+                if len(spelling) >= _SHORTEST_SCRUBBED:
+                    text = text.replace(spelling, _MASK)
+    return mask_personal(text)
+
+
+def mask_personal(text: str) -> str:
+    """Text with e-mail addresses cut to their first letter and phone numbers to their last two digits."""
+    text = _EMAIL.sub(lambda found: f"{found[0][0]}{_MASK}", text)
+    return _PHONE.sub(lambda found: f"+{_MASK}{found[0][-2:]}", text)
+
+
+def masked_id(public_id: str) -> str:
+    """The last four characters of a public key id, enough for its owner to find it and for nobody to use it."""
+    return "…" + public_id[-4:] if len(public_id) >= 12 else "…"  # noqa: PLR2004  (a third at most is shown)
+
+
+def printable(text: str, *, limit: int = 200) -> str:
+    r"""Attacker-written text made safe for one line of a terminal: no control, format or bidi characters, bounded length.
+
+    Removed characters become visible (`\x1b`, `\u202e`), so that a label that tries something looks like it.
+    """
+    cut = text[:limit] + "…" if len(text) > limit else text
+    return "".join(_visible(char) for char in cut)
+
+
+def _visible(char: str) -> str:
+    if char == " " or (char.isprintable() and unicodedata.category(char) not in {"Cf", "Cs", "Co", "Zs", "Mn", "Me"}):
+        return char
+    if unicodedata.category(char) in {"Mn", "Me"} and unicodedata.combining(char) in {220, 230, 0} and char != "\u034f":
+        return char
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004  (one byte or more)

@@ -1,0 +1,165 @@
+"""OKX as its documentation describes it: OK-ACCESS headers, `code` and `msg` in every body, sub-accounts and their keys.
+
+Source: https://www.okx.com/docs-v5/en/ (REST authentication; account configuration; sub-account; status).
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+
+_WINDOW_SECONDS = 30
+_REFUSALS = {
+    Refusal.BAD_KEY: (401, "50111", "Invalid OK-ACCESS-KEY"),
+    Refusal.BAD_SIGNATURE: (401, "50113", "Invalid Sign"),
+    Refusal.BAD_TIMESTAMP: (401, "50102", "Timestamp request expired"),
+    Refusal.FOREIGN_IP: (401, "50110", "Your IP 192.0.2.99 is not included in your API key's IP whitelist"),
+    Refusal.MISSING_PERMISSION: (200, "50120", "This API key doesn't have permission to use this function"),
+    Refusal.RATE_LIMIT: (429, "50011", "Requests too frequent"),
+    Refusal.MAINTENANCE: (503, "50001", "Service temporarily unavailable"),
+}
+
+
+def _body(data: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"code": "0", "msg": "", "data": data}
+
+
+class Twin(TwinVenue):
+    """A main account with one reading audit key and two sub-accounts."""
+
+    id = "okx"
+    account_name = "main-okx"
+    credentials = ("apiKey", "secret", "password")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sub_accounts = _sub_accounts()
+        self.sub_keys = _sub_keys()
+        self.events: list[dict[str, Any]] = []
+        self.page = 100
+        self.signed = {
+            ("GET", "/api/v5/account/config"): self._config,
+            ("GET", "/api/v5/users/subaccount/list"): self._list,
+            ("GET", "/api/v5/users/subaccount/apikey"): self._keys_of_sub,
+            ("GET", "/api/v5/asset/currencies"): self._currencies,
+        }
+        self.public = {
+            ("GET", "/api/v5/system/status"): lambda _request: _body(self.events),
+            ("GET", "/api/v5/public/time"): lambda _request: _body(
+                [{"ts": str(int(datetime.now(UTC).timestamp() * 1000))}]
+            ),
+        }
+
+    def sample_keys(self) -> list[TwinKey]:
+        return [
+            TwinKey(
+                api_key="5a6b7c8d-0000-4000-8000-0000000d3m0a",
+                secret="DEMOSECRETOKX000000000000000000A",  # noqa: S106  (invented; the twin knows no other)
+                password="Demo-Passphrase-1",  # noqa: S106
+                about={
+                    "uid": "70000000000000001",
+                    "mainUid": "70000000000000001",
+                    "type": "0",
+                    "perm": "read_only",
+                    "ip": "",
+                    "label": "auditor",
+                },
+            )
+        ]
+
+    def attested(self) -> dict[str, Any]:
+        return {
+            "account": {
+                "login_weakest_factor": "sms",
+                "step_up_weakest_factor": "sms",
+                "enrolled_factors": ["sms", "email", "totp"],
+                "withdrawal_allowlist_enabled": False,
+                "email_second_factor": "totp",
+            }
+        }
+
+    def authenticate(self, request: web.Request, body: str) -> TwinKey:
+        key = self.keys.get(request.headers.get("OK-ACCESS-KEY", ""))
+        if key is None:
+            raise Refused(Refusal.BAD_KEY)
+        stamp = request.headers.get("OK-ACCESS-TIMESTAMP", "")
+        try:
+            age = datetime.now(UTC) - datetime.fromisoformat(stamp)
+        except (ValueError, TypeError):
+            raise Refused(Refusal.BAD_TIMESTAMP) from None
+        if abs(age.total_seconds()) > _WINDOW_SECONDS:
+            raise Refused(Refusal.BAD_TIMESTAMP)
+        digest = base64.b64encode(hmac_sha256(key.secret, stamp + request.method + request.raw_path + body)).decode()
+        signed = same(digest, request.headers.get("OK-ACCESS-SIGN", ""))
+        if not signed or request.headers.get("OK-ACCESS-PASSPHRASE") != key.password:
+            raise Refused(Refusal.BAD_SIGNATURE)
+        if key.about["ip"] and self.caller not in key.about["ip"].split(","):
+            raise Refused(Refusal.FOREIGN_IP)
+        return key
+
+    def refuse(self, refusal: Refusal) -> web.Response:
+        status, code, message = _REFUSALS[refusal]
+        return web.json_response({"code": code, "msg": message, "data": []}, status=status)
+
+    def _config(self, _request: web.Request, key: TwinKey) -> dict[str, Any]:
+        fixed = {"kycLv": "2", "acctLv": "2", "posMode": "net_mode", "autoLoan": False, "roleType": "0", "level": "Lv1"}
+        return _body([{**fixed, **key.about}])
+
+    def _main_only(self, key: TwinKey) -> None:
+        if key.about["uid"] != key.about["mainUid"]:
+            raise Refused(Refusal.MISSING_PERMISSION)
+
+    def _list(self, request: web.Request, key: TwinKey) -> dict[str, Any]:
+        self._main_only(key)
+        older_than = int(request.query.get("after", 10**15))
+        newest_first = sorted(self.sub_accounts, key=lambda sub: -int(sub["ts"]))
+        return _body([sub for sub in newest_first if int(sub["ts"]) < older_than][: self.page])
+
+    def _keys_of_sub(self, request: web.Request, key: TwinKey) -> dict[str, Any]:
+        self._main_only(key)
+        return _body(self.sub_keys.get(request.query.get("subAcct", ""), []))
+
+    def _currencies(self, _request: web.Request, _key: TwinKey) -> dict[str, Any]:
+        return _body([{"ccy": "USDT", "chain": "USDT-TRC20", "canWd": True, "wdQuota": "10000000", "usedWdQuota": "0"}])
+
+
+def _sub_accounts() -> list[dict[str, Any]]:
+    common = {"type": "1", "enable": True, "mobile": "", "frozenFunc": [], "canTransOut": False, "ifDma": False}
+    return [
+        {
+            **common,
+            "subAcct": "grid01",
+            "uid": "70000000000000042",
+            "label": "grid desk",
+            "gAuth": False,
+            "ts": "1712000000000",
+        },
+        {**common, "subAcct": "arb02", "uid": "70000000000000043", "label": "", "gAuth": True, "ts": "1713000000000"},
+    ]
+
+
+def _sub_keys() -> dict[str, list[dict[str, Any]]]:
+    return {
+        "grid01": [
+            {
+                "label": "grid-bot",
+                "apiKey": "1b1b1b1b-0000-4000-8000-00000000g01a",
+                "perm": "read_only,trade",
+                "ip": "",
+                "ts": "1776211200000",
+            },
+            {
+                "label": "dashboard",
+                "apiKey": "2c2c2c2c-0000-4000-8000-00000000g02b",
+                "perm": "read_only",
+                "ip": "198.51.100.20",
+                "ts": "1722222222000",
+            },
+        ],
+        "arb02": [],
+    }
