@@ -80,19 +80,29 @@ def masked_id(public_id: str) -> str:
     return "…" + public_id[-4:] if len(public_id) >= 12 else "…"  # noqa: PLR2004  (a third at most is shown)
 
 
+_MARKS = frozenset({"Mn", "Me", "Mc"})
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_MOST_MARKS = 2  # on one letter; more are a flood
+
+
 def printable(text: str, *, limit: int = 200) -> str:
-    r"""Attacker-written text made safe for one line of a terminal: no control, format or bidi characters, bounded length.
+    r"""Attacker-written text made safe for one line of a terminal: no control, format, blank or bidi characters, bounded.
 
     Removed characters become visible (`\x1b`, `\u202e`), so that a label that tries something looks like it.
     """
-    cut = text[:limit] + "…" if len(text) > limit else text
-    return "".join(_visible(char) for char in cut)
+    shown, marks = [], 0
+    for char in text[:limit]:
+        marks = marks + 1 if unicodedata.category(char) in _MARKS else 0
+        shown.append(_escaped(char) if marks > _MOST_MARKS or not _is_visible(char) else char)
+    return "".join(shown) + ("…" if len(text) > limit else "")
 
 
-def _visible(char: str) -> str:
-    if char == " " or (char.isprintable() and unicodedata.category(char) not in {"Cf", "Cs", "Co", "Zs", "Mn", "Me"}):
-        return char
-    if unicodedata.category(char) in {"Mn", "Me"} and unicodedata.combining(char) in {220, 230, 0} and char != "\u034f":
-        return char
+def _is_visible(char: str) -> bool:
+    selector = "\ufe00" <= char <= "\ufe0e" or "\U000e0100" <= char <= "\U000e01ef"
+    hidden = unicodedata.category(char) in {"Cf", "Cs", "Co", "Zs"} or char in _BLANK or selector
+    return char == " " or (char.isprintable() and not hidden)
+
+
+def _escaped(char: str) -> str:
     code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004  (one byte or more)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004

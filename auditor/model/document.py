@@ -1,0 +1,207 @@
+"""The evidence document (`auditor/evidence/1`): what a well-formed one is, said twice.
+
+The typed decoder checks a machine-written line at the speed of decoding it; `faults` says of a hand-written document
+what is wrong and on which line. What the first accepts the second accepts too; a test holds them together.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from typing import Any, Literal
+
+from auditor.errors import Fault
+from auditor.model.evidence import SCHEMA, Reason
+from auditor.model.facts import LISTS, Fact, catalogue, of_scope, parse_time, suggestion
+from auditor.yamlio import Document
+
+_TOP = ("schema", "collected_at", "account", *LISTS.values(), "venue", "sources", "problems")
+_SOURCE_KEYS = ("by", "ref", "at", "expires", "contradicts")
+_SOURCE_BY = ("api", "attest", "venue", "derived", "history", "local", "config", "document")
+_PROBLEM_KEYS = ("endpoint", "reason", "detail", "facts")
+
+
+def fillable(fact: Fact) -> bool:
+    """Whether an absent value is computed or taken from the venue file, so that an explicit null must be told apart."""
+    return fact.scalar and fact.scope != "venue" and bool(fact.by & {"derived", "venue"})
+
+
+@cache
+def decoder() -> Any:
+    """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart."""
+    import msgspec
+
+    unset = msgspec.UNSET
+
+    def row(name: str, scope: str, extra: tuple[Any, ...] = ()) -> Any:
+        fields = [
+            (fact.name, _python_type(fact), unset)
+            for fact in of_scope(scope).values()
+            if fact.name != "name" or not extra
+        ]
+        return msgspec.defstruct(name, [*extra, *fields], kw_only=True, forbid_unknown_fields=True, gc=False)
+
+    account = row("Account", "account", (("name", str), ("exchange", str)))
+    rows = [
+        (key, list.__class_getitem__(row(scope.title().replace("_", ""), scope)) | None | msgspec.UnsetType, unset)
+        for scope, key in LISTS.items()
+    ]
+    source = msgspec.defstruct(
+        "Source",
+        [("by", Literal[_SOURCE_BY]), *[(key, str | None, None) for key in _SOURCE_KEYS[1:]]],
+        forbid_unknown_fields=True,
+    )
+    problem = msgspec.defstruct(
+        "Problem",
+        [("endpoint", str), ("reason", Reason), ("detail", str, ""), ("facts", list[str], [])],
+        forbid_unknown_fields=True,
+    )
+    document = msgspec.defstruct(
+        "EvidenceLine",
+        [
+            ("schema", Literal[SCHEMA]),
+            ("account", account),
+            ("collected_at", datetime | msgspec.UnsetType, unset),
+            *rows,
+            ("venue", row("Venue", "venue") | None | msgspec.UnsetType, unset),
+            ("sources", dict.__class_getitem__((str, source)) | None, None),
+            ("problems", list.__class_getitem__(problem) | None, None),
+        ],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.json.Decoder(document)
+
+
+def _python_type(fact: Fact) -> Any:
+    import msgspec
+    from msgspec import Meta
+
+    types: dict[str, Any] = {
+        "bool": bool,
+        "int": _annotated(int, Meta(ge=-(2**53), le=2**53)),
+        "number": _annotated(float, Meta(ge=-1e300, le=1e300)),
+        "text": str,
+        "time": _annotated(datetime, Meta(tz=True)),
+        "enum": Literal[fact.choices] if fact.choices else str,
+        "set": _list_of(fact.choices),
+        "list": list[str],
+    }
+    known = types[fact.kind] | msgspec.UnsetType
+    return known if fillable(fact) else known | None
+
+
+def _list_of(choices: tuple[str, ...]) -> Any:
+    return list.__class_getitem__(Literal[choices]) if choices else list[str]
+
+
+def _annotated(base: type, meta: Any) -> Any:
+    from typing import Annotated
+
+    return Annotated[base, meta]
+
+
+def faults(document: Document) -> Iterator[Fault]:
+    """Everything wrong with a hand-written document, each with its line."""
+    value = document.value
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        yield document.fault(f"is not an evidence document: it must begin with `schema: {SCHEMA}`", "schema")
+        return
+    yield from _strangers(document, value, _TOP)
+    if "collected_at" in value and parse_time(value["collected_at"]) is None:
+        yield document.fault("collected_at: expected a time such as 2026-11-20T10:00:00Z", "collected_at")
+    yield from _account_faults(document, value.get("account"))
+    for scope, key in LISTS.items():
+        yield from _list_faults(document, scope, key, value.get(key))
+    if value.get("venue") is not None:
+        yield from _row_faults(document, "venue", value["venue"], "venue")
+    yield from _source_faults(document, value.get("sources"))
+    yield from _problem_faults(document, value.get("problems"))
+
+
+def _strangers(document: Document, table: dict[str, Any], known: tuple[str, ...], *path: str | int) -> Iterator[Fault]:
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+            yield document.fault(f"unknown key {key!r}", *path, key, hint=hint)
+
+
+def _account_faults(document: Document, account: Any) -> Iterator[Fault]:
+    if not isinstance(account, dict):
+        yield document.fault("account: expected a table with at least name and exchange", "account")
+        return
+    for key in ("name", "exchange"):
+        if not isinstance(account.get(key), str) or not account[key]:
+            yield document.fault(f"account.{key}: expected text", "account", key)
+    rest = {name: value for name, value in account.items() if name not in {"name", "exchange"}}
+    yield from _row_faults(document, "account", rest, "account")
+
+
+def _list_faults(document: Document, scope: str, key: str, rows: Any) -> Iterator[Fault]:
+    if rows is None:
+        return
+    if not isinstance(rows, list):
+        yield document.fault(f"{key}: expected a list ([] = seen and empty; leave it out = not seen)", key)
+        return
+    for number, row in enumerate(rows):
+        yield from _row_faults(document, scope, row, key, number)
+
+
+def _row_faults(document: Document, scope: str, row: Any, *path: str | int) -> Iterator[Fault]:
+    if not isinstance(row, dict):
+        yield document.fault(f"{'.'.join(map(str, path))}: expected a table of facts", *path)
+        return
+    known = of_scope(scope)
+    for name, value in row.items():
+        fact = known.get(name)
+        if fact is None:
+            yield document.fault(f"unknown fact {scope}.{name}{suggestion(f'{scope}.{name}')}", *path, name)
+        elif value is not None and (wrong := fact.check(value)):
+            yield document.fault(f"{fact.path}: {wrong}", *path, name)
+
+
+def _source_faults(document: Document, sources: Any) -> Iterator[Fault]:
+    if sources is None:
+        return
+    if not isinstance(sources, dict):
+        yield document.fault("sources: expected a table of fact paths", "sources")
+        return
+    for path, source in sources.items():
+        if path not in catalogue() and path not in (*LISTS.values(), "account", "venue"):
+            yield document.fault(f"sources: unknown fact {path}{suggestion(path)}", "sources", path)
+        elif not isinstance(source, dict) or source.get("by") not in _SOURCE_BY:
+            yield document.fault(f"sources: {path} needs `by`, one of {', '.join(_SOURCE_BY)}", "sources", path)
+        else:
+            yield from _strangers(document, source, _SOURCE_KEYS, "sources", path)
+            for key in ("at", "expires"):
+                if source.get(key) is not None and parse_time(source[key]) is None:
+                    yield document.fault(f"sources: {path}.{key}: expected a date or a time", "sources", path, key)
+            for key in ("ref", "contradicts"):
+                if source.get(key) is not None and not isinstance(source[key], str):
+                    yield document.fault(f"sources: {path}.{key}: expected text", "sources", path, key)
+
+
+def _problem_faults(document: Document, problems: Any) -> Iterator[Fault]:
+    if problems is None:
+        return
+    if not isinstance(problems, list):
+        yield document.fault("problems: expected a list", "problems")
+        return
+    for number, problem in enumerate(problems):
+        if not isinstance(problem, dict) or not isinstance(problem.get("endpoint"), str):
+            yield document.fault("problems: each needs endpoint and reason", "problems", number)
+            continue
+        yield from _strangers(document, problem, _PROBLEM_KEYS, "problems", number)
+        if problem.get("reason") not in set(Reason):
+            reasons = ", ".join(Reason)
+            yield document.fault(f"problems: unknown reason, expected one of {reasons}", "problems", number, "reason")
+        if not isinstance(problem.get("detail", ""), str) or not _texts(problem.get("facts", [])):
+            yield document.fault("problems: detail is text and facts a list of fact paths", "problems", number)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,111 @@
+"""The report as `auditor/report/1`: the whole value under the names of the contract, described by report.schema.json.
+
+Escapes what a terminal or a reader could trip over; changes no text beyond lone surrogates, which UTF-8 cannot hold.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from importlib import resources
+from typing import Any
+
+from auditor.model.facts import format_time
+from auditor.model.report import SCHEMA, AccountReport, Finding, Report, RunInfo, Score, Summary
+from auditor.model.rule import Severity
+from auditor.reports._numbers import exact
+
+_BEYOND_ASCII = re.compile(r"[^ -~\n]")
+
+
+def render(report: Report) -> bytes:
+    """UTF-8 JSON, two spaces an indent, keys in the order of the contract."""
+    text = json.dumps(document(report), ensure_ascii=False, allow_nan=False, indent=2)
+    return (_BEYOND_ASCII.sub(_escape, text) + "\n").encode()
+
+
+def schema() -> dict[str, Any]:
+    """The published JSON Schema (2020-12) of this format."""
+    described: dict[str, Any] = json.loads(
+        resources.files("auditor.reports").joinpath("report.schema.json").read_bytes()
+    )
+    return described
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "run": _run(report.run),
+        "summary": _summary(report.summary),
+        "accounts": [_account(account) for account in report.accounts],
+    }
+
+
+def _escape(found: re.Match[str]) -> str:
+    """Control, format and bidi characters as escapes; only strings can hold any of them."""
+    char = found[0]
+    if "\ud800" <= char <= "\udfff":
+        return "\ufffd"
+    return char if char.isprintable() else json.dumps(char)[1:-1]
+
+
+def _run(run: RunInfo) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "started_at": format_time(run.started_at),
+        "finished_at": format_time(run.finished_at),
+        "version": run.version,
+        "ruleset_sha256": run.ruleset_sha256,
+        "formula": run.formula,
+        "sample": run.sample,
+    }
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    worst = summary.worst
+    return {
+        "accounts": summary.accounts,
+        "worst": {"name": worst[0], "score": _score(worst[1])} if worst else None,
+        "findings": {severity.value: summary.findings.get(severity, 0) for severity in Severity},
+        "coverage": exact(summary.coverage),
+        "unknown_rules": summary.unknown_rules,
+        "incomplete_accounts": list(summary.incomplete_accounts),
+        "grades": dict(sorted(summary.grades.items())),
+    }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {
+        "low": exact(score.low),
+        "high": exact(score.high),
+        "grade": score.grade,
+        "coverage": exact(score.coverage),
+        "observed": exact(score.observed),
+        "attested": exact(score.attested),
+    }
+
+
+def _account(account: AccountReport) -> dict[str, Any]:
+    return {
+        "name": account.name,
+        "exchange": account.exchange,
+        "venue_name": account.venue_name,
+        "kind": account.kind,
+        "collected_at": format_time(account.collected_at),
+        "score": _score(account.score),
+        "with_waivers": _score(account.with_waivers) if account.with_waivers else None,
+        "findings": [_finding(finding) for finding in account.findings],
+        "inventory": asdict(account.inventory),
+        "paths": None,
+        "fixes": [{**asdict(step), "gain": exact(step.gain)} for step in account.fixes],
+        "questions": [{**asdict(question), "gain": exact(question.gain)} for question in account.questions],
+        "causes": [asdict(cause) for cause in account.causes],
+        "problems": [{**problem.to_document(), "facts": list(problem.facts)} for problem in account.problems],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    """The fields of a Finding are the names of the contract; the numbers alone are rounded."""
+    return {**asdict(finding), "gain": exact(finding.gain)}

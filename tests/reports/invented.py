@@ -1,0 +1,313 @@
+"""A Report that never was: one account that is badly set up, one of which hardly anything could be seen. All invented."""
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from auditor.model.evidence import Problem, Reason
+from auditor.model.report import (
+    AccountReport,
+    EvidenceLine,
+    Finding,
+    FindingFix,
+    FixStep,
+    Inventory,
+    Missing,
+    Outcome,
+    Question,
+    Report,
+    RunInfo,
+    Score,
+    Subject,
+    Summary,
+    UnknownCause,
+)
+from auditor.model.rule import Severity
+
+NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+BOT, TAX, DESK = "3f2a91bc77d0e415", "91c0de55aa01b2f3", "aa77100254fe09c8"
+UNSEEN = Subject(type="api_key", fingerprint="unseen", label="", unseen=True)
+
+
+def key(fingerprint, label):
+    return Subject(type="api_key", fingerprint=fingerprint, label=label)
+
+
+def owner(name):
+    return Subject(type="account", fingerprint=hashlib.sha256(name.encode()).hexdigest()[:16], label=name)
+
+
+def finding(rule, severity, outcome, subject, message, *, account="main-okx", **more):
+    identity = hashlib.sha256(f"{rule}|{account}|{subject.fingerprint}".encode()).hexdigest()[:16]
+    texts = {
+        "title": rule.replace("-", " ").capitalize(),
+        "why": "A stolen secret is used from wherever the thief is.",
+        "how_we_know": "The exchange lists the addresses a key is bound to.",
+        "fix": FindingFix(
+            effort="low", text="Change it on the exchange's settings page.", steps=("Open Settings.", "Change it.")
+        ),
+    }
+    return Finding(
+        id=identity,
+        rule=rule,
+        severity=severity,
+        outcome=outcome,
+        subject=subject,
+        message=message,
+        **{**texts, **more},
+    )
+
+
+def bad_account():
+    unbound = {
+        "title": "API key can withdraw and is not bound to an IP address",
+        "why": "Whoever copies the secret of such a key can empty the account from any machine, and no second factor is asked for.",
+        "fix": FindingFix(
+            effort="low",
+            text="Take the withdrawal permission away, or bind the key to the addresses you use.",
+            steps=(
+                "On okx.com open Profile, then API.",
+                "Choose the key, then Edit, and untick Withdraw.",
+                "If a program must withdraw, enter its fixed IP address under Link IP.",
+            ),
+        ),
+        "gain": 2.5,
+        "controls": ("owasp-nhi/NHI5", "attack/T1550.001"),
+        "incidents": ("INC-2024-okx-sms-api",),
+        "on_path": True,
+        "evidence": (
+            EvidenceLine(fact="api_key.can_withdraw", value=True, source="api: GET /api/v5/account/config"),
+            EvidenceLine(fact="api_key.ip_bound", value=False, source="api: GET /api/v5/account/config"),
+        ),
+    }
+    sms = {
+        "title": "A code by SMS is enough as second factor",
+        "why": "A phone number can be taken over at a carrier's shop; whoever has it receives the code.",
+        "how_we_know": "The owner stated it on 2026-11-01.",
+        "fix": FindingFix(
+            effort="medium",
+            text="Enrol a passkey and take SMS off the account.",
+            steps=("Open Security.", "Remove SMS."),
+        ),
+        "gain": 1.25,
+        "evidence": (EvidenceLine(fact="account.login_weakest_factor", value="sms", source="attested 2026-11-01"),),
+    }
+    waiver = {"reason": "The tax program ends in January", "owner": "desk", "until": "2027-01-31"}
+    fail, unknown, good = Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS
+    hidden = (
+        Missing(
+            fact="account.email_second_factor", reason="not_collected", how="Answer it with: auditor attest main-okx"
+        ),
+    )
+    me = owner("main-okx")
+    return AccountReport(
+        name="main-okx",
+        exchange="okx",
+        venue_name="OKX",
+        kind="main",
+        collected_at=NOW,
+        score=Score(low=17.97704, high=61.44, grade="F-C", coverage=0.581234, observed=0.8, attested=0.2),
+        with_waivers=Score(low=18.7261, high=64.0, grade="F-C", coverage=0.581234, observed=0.8, attested=0.2),
+        findings=(
+            finding(
+                "key-withdraw-without-ip-binding",
+                Severity.CRITICAL,
+                fail,
+                key(BOT, "grid bot"),
+                "Key grid bot can withdraw from any address on the internet",
+                baseline="new",
+                **unbound,
+            ),
+            finding("auth-sms-weakest", Severity.HIGH, fail, me, "A login of main-okx accepts a code by SMS", **sms),
+            finding(
+                "key-trade-without-ip-binding",
+                Severity.MEDIUM,
+                fail,
+                key(TAX, "tax program"),
+                "Key tax program can trade from any address",
+                waiver=waiver,
+                gain=1.0417,
+            ),
+            finding(
+                "key-unused", Severity.LOW, fail, key(TAX, "tax program"), "Key tax program was never used", gain=1.0101
+            ),
+            finding(
+                "email-weak-second-factor",
+                Severity.HIGH,
+                unknown,
+                me,
+                "Nobody knows what protects the mailbox",
+                missing=hidden,
+            ),
+            finding(
+                "key-withdraw-without-ip-binding",
+                Severity.CRITICAL,
+                unknown,
+                UNSEEN,
+                "Keys that were not listed",
+                **unbound,
+            ),
+            finding("monitor-log-readable", Severity.LOW, Outcome.ERROR, me, "The rule divides a text by a number"),
+            finding("auth-no-second-factor", Severity.CRITICAL, good, me, "A second factor is on"),
+            finding("key-read-only", Severity.INFO, good, key(TAX, "tax program"), "Read"),
+            finding("team-master-key", Severity.HIGH, Outcome.NOT_APPLICABLE, me, "There are no sub-accounts"),
+        ),
+        inventory=Inventory(
+            api_keys=(
+                {
+                    "fingerprint": BOT,
+                    "masked_id": "…c3d4",
+                    "label": "grid bot",
+                    "can_read": True,
+                    "can_trade": True,
+                    "can_withdraw": True,
+                    "can_manage": False,
+                    "ip_bound": False,
+                    "enabled": True,
+                    "created_at": "2025-01-03T00:00:00Z",
+                },
+                {"fingerprint": TAX, "masked_id": "…9e0f", "label": "tax program", "can_read": True, "can_trade": True},
+            ),
+            addresses=(
+                {"fingerprint": DESK, "asset": "BTC", "network": "Bitcoin", "label": "cold wallet", "state": "active"},
+            ),
+            complete=None,
+        ),
+        causes=(
+            UnknownCause(
+                reason="not_exposed",
+                facts=("account.key_inventory_complete",),
+                rules=("key-withdraw-without-ip-binding",),
+                how="Audit every key of the account and state how many there are.",
+            ),
+            UnknownCause(
+                reason="not_collected",
+                facts=("account.email_second_factor", "account.email_recovery_by_phone"),
+                rules=("email-weak-second-factor", "email-recovery-by-phone"),
+                how="Answer the questions about the mailbox: auditor attest main-okx",
+            ),
+        ),
+        fixes=(FixStep(change="Untick Withdraw on the key grid bot", closes=("a" * 16, "b" * 16), gain=2.5),),
+        questions=(
+            Question(
+                fact="account.email_second_factor",
+                ask="What second factor protects the mailbox of this account?",
+                where="the security page of your mail provider",
+                narrows=("email-weak-second-factor",),
+                gain=1.25,
+            ),
+            Question(
+                fact="account.keys_counted",
+                ask="How many API keys does the exchange's API page show?",
+                where=None,
+                narrows=("key-withdraw-without-ip-binding", "key-withdraw-permission"),
+                gain=2.5,
+            ),
+        ),
+        problems=(
+            Problem(endpoint="users/subaccount/list", reason=Reason.PERMISSION_DENIED, detail="50120: no permission"),
+        ),
+    )
+
+
+def dim_account():
+    me = owner("desk-gate")
+    return AccountReport(
+        name="desk-gate",
+        exchange="gate",
+        venue_name="Gate",
+        kind=None,
+        collected_at=NOW,
+        score=Score(low=9.8, high=96.0, grade="F-A", coverage=0.12, observed=1.0, attested=0.0),
+        findings=(
+            finding(
+                "settings-lock",
+                Severity.MEDIUM,
+                Outcome.FAIL,
+                me,
+                "The lock over all settings is off",
+                account="desk-gate",
+            ),
+            finding(
+                "withdrawal-allowlist-off", Severity.HIGH, Outcome.UNKNOWN, me, "Nobody knows", account="desk-gate"
+            ),
+            finding(
+                "auth-no-second-factor", Severity.CRITICAL, Outcome.UNKNOWN, me, "Nobody knows", account="desk-gate"
+            ),
+            finding("venue-closing", Severity.HIGH, Outcome.PASS, me, "The exchange is open", account="desk-gate"),
+        ),
+        inventory=Inventory(api_keys=None, addresses=(), complete=None),
+        causes=(
+            UnknownCause(
+                reason="venue_maintenance",
+                facts=("account.withdrawal_allowlist_enabled", "account.two_factor_enabled"),
+                rules=("auth-no-second-factor", "withdrawal-allowlist-off"),
+                how="Run the audit again when the exchange is back.",
+            ),
+        ),
+        fixes=(),
+        questions=(
+            Question(
+                fact="account.two_factor_enabled",
+                ask="Is any second factor switched on?",
+                where="Account, then Security",
+                narrows=("auth-no-second-factor",),
+                gain=2.5,
+            ),
+        ),
+        problems=(
+            Problem(endpoint="account/detail", reason=Reason.VENUE_MAINTENANCE, facts=("account.two_factor_enabled",)),
+        ),
+    )
+
+
+def report(*accounts, sample=True):
+    """A whole Report over `accounts`, or over the two above; its summary agrees with them."""
+    accounts = accounts or (bad_account(), dim_account())
+    fails = [item.severity for account in accounts for item in account.findings if item.outcome is Outcome.FAIL]
+    return Report(
+        run=RunInfo(
+            id="20261120T100000Z-7d31",
+            started_at=NOW,
+            finished_at=NOW.replace(second=9),
+            version="0.1.0",
+            ruleset_sha256=hashlib.sha256(b"invented rules").hexdigest(),
+            formula="product-1",
+            sample=sample,
+        ),
+        summary=Summary(
+            accounts=len(accounts),
+            worst=(accounts[0].name, accounts[0].score),
+            findings={severity: fails.count(severity) for severity in Severity},
+            unknown_rules=4,
+            incomplete_accounts=("desk-gate",),
+            coverage=min(
+                (account.score.coverage for account in accounts if account.score.coverage is not None), default=None
+            ),
+            grades={"F-C": 1, "F-A": 1},
+        ),
+        accounts=tuple(accounts),
+    )
+
+
+def hostile(text):
+    """The bad account with `text` in every place that somebody outside may have written."""
+    account = bad_account()
+    spoilt = tuple(
+        replace(
+            item,
+            subject=item.subject if item.subject.type == "account" else replace(item.subject, label=text),
+            message=f"Key {text} can withdraw",
+            evidence=(EvidenceLine(fact="api_key.label", value=text, source=f"api: {text}"),),
+            waiver={"reason": text, "owner": text, "until": text} if item.waiver else None,
+        )
+        for item in account.findings
+    )
+    rows = tuple({**row, "label": text, "masked_id": text} for row in account.inventory.api_keys)
+    addresses = ({"label": text, "asset": text, "network": text, "state": text},)
+    return replace(
+        account,
+        findings=spoilt,
+        inventory=replace(account.inventory, api_keys=rows, addresses=addresses),
+        problems=(Problem(endpoint="account/detail", reason=Reason.TIMEOUT, detail=text),),
+    )

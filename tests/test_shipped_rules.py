@@ -1,0 +1,360 @@
+"""The shipped rule pack: that it is whole, says only what may be said, and that every case comes out as expected.
+
+Cases run twice over: in the engine, and in a small interpreter of Kleene's logic written here from the contract alone.
+The second also mutates every predicate: a rule whose cases do not notice a changed condition is not tested.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import operator
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from auditor import cases
+from auditor.model.facts import COMPLETENESS, LISTS, catalogue, parse_time
+from auditor.model.rule import Predicate, Rule, Severity
+from auditor.ruleset import loader
+from auditor.ruleset.predicate import CLOCK
+
+NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+CRITICAL = {
+    "KEY-01": "key-unrecognised",
+    "KEY-02": "key-withdraw-without-ip-binding",
+    "KEY-03": "key-third-party-trade-without-ip-binding",
+    "AUTH-01": "auth-no-second-factor",
+    "AUTH-02": "auth-sms-weakest",
+    "EML-01": "email-weak-second-factor",
+    "EML-02": "email-recovery-by-phone",
+    "WDL-01": "withdrawal-allowlist-off",
+    "TEAM-01": "team-master-key",
+}
+HIGH = {
+    "AUTH-03": "auth-downgrade-possible",  # critical where the owner can remove the weaker factor: auth-sms-weakest says that
+    "KEY-04": "key-withdraw-permission",
+    "KEY-05": "key-trade-without-ip-binding",
+    "KEY-06": "key-dormant",
+    "KEY-07": "key-secret-in-plaintext",
+    "KEY-08": "key-transfer-permission",
+    "KEY-09": "key-more-than-expected",
+    "KEY-10": "key-older-than-departure",
+    "AUTH-04": "auth-email-weakest",
+    "AUTH-05": "auth-phishable-factor",
+    "AUTH-06": "auth-totp-cloud-synced",
+    "AUTH-07": "auth-recovery-by-phone",
+    "AUTH-08": "auth-password-reused",
+    "REC-01": "auth-recovery-by-support",
+    "WDL-02": "withdrawal-new-address-at-once",
+    "WDL-03": "withdrawal-api-ignores-allowlist",
+    "WDL-04": "withdrawal-no-hold-after-credential-change",
+    "WDL-05": "withdrawal-hold-has-side-doors",
+    "WDL-13": "withdrawal-address-skips-second-factor",
+    "WDL-07": "team-single-approver",
+    "SES-01": "session-unvetted-extensions",
+    "SES-02": "session-unknown",
+    "VND-01": "vendor-no-second-factor",
+    "VND-02": "vendor-breached",
+    "OAU-01": "vendor-app-can-send",
+    "LIFE-01": "venue-closing",
+    "LIFE-02": "venue-closing",
+    "MON-01": "monitor-alerts-mail-or-phone-only",
+}
+OTHERS = {
+    "KEY-13": "key-ip-list-too-wide",
+    "KEY-16": "key-audit-key-not-read-only",
+    "EVID-01": "evidence-unavailable",
+    "EVID-02": "evidence-unavailable",
+    "EVID-03": "evidence-contradiction",
+}
+EXPECTED = CRITICAL | HIGH | OTHERS
+
+REMEDIES = (
+    "bind_ip delete_key drop_withdraw drop_trade drop_transfer enable_allowlist new_address_lock switch_second_factor "
+    "remove_sms add_passkey anti_phishing freeze review_sessions review_keys lock_settings"
+)
+CONTROLS = {
+    "nist-800-63b-4": "2.2 3.1.3 3.2.5",
+    "owasp-nhi": "NHI1 NHI2 NHI3 NHI5 NHI7 NHI8 NHI9 NHI10",
+    "attack": "T1078 T1098.001 T1098.005 T1110.004 T1111 T1114.002 T1176.001 T1185 T1199 T1451 T1528 T1539 T1550.001 T1550.004 "
+    "T1552.001 T1552.008 T1555 T1556.006 T1557 T1564.008 T1565.002 T1586.002 T1656 T1657",
+    "iso-27001": "A.5.3 A.5.14 A.5.17 A.5.18 A.5.22 A.5.28 A.5.30 A.6.5 A.8.2 A.8.5 A.8.16 A.8.19",
+    "soc2": "CC6.1 CC6.3 CC6.6 CC6.7 CC7.1 CC7.2 CC7.3 CC9.1 CC9.2",
+    "cis": "2.3 5.2 5.3 6.2 6.3",
+    "ccss": "1.03 1.04 1.06",
+}
+INCIDENTS = (
+    "2011-mtgox 2014-localbitcoins 2017-bithumb-stuffing 2017-bithumb-single 2018-binance-sys 2018-simswap-a 2018-simswap-b "
+    "2019-binance-may 2019-cookieminer 2019-localbitcoins 2020-okex-freeze 2021-coinbase-700k 2021-coinbase-false-2fa "
+    "2021-coinbase-otp-panel 2021-cybernews-keys 2021-okx-30030 2021-simswap-a 2022-ftx-dmg 2022-ftx-freeze 2022-simswap-a "
+    "2022-skyrex 2022-xrp-extension 2023-retool 2023-rilide 2023-support-vishing 2024-binance-clipper 2024-countertrade-a "
+    "2024-genesis-gemini 2024-google-prompt 2024-okx-glitch 2024-okx-sms-api 2025-afp-sms 2025-ccxt-mexc 2025-coindcx "
+    "2026-bitmex-auth 2026-bitmex-closure 2026-clawhub 2026-stealer-149m"
+)
+
+
+@cache
+def pack() -> dict[str, Rule]:
+    return {rule.id: rule for rule in loader.load(loader.shipped_folder())}
+
+
+IDS = sorted(set(EXPECTED.values()))
+every_rule = pytest.mark.parametrize("rule_id", IDS)
+
+
+def test_the_pack_is_exactly_the_expected_rules_and_has_no_fault():
+    assert loader.check(loader.shipped_folder()) == []
+    assert sorted(pack()) == IDS
+    assert len(IDS) == 40
+
+
+def test_every_code_is_covered_by_its_rule_and_every_alias_is_a_code():
+    said = [(alias, rule.id) for rule in pack().values() for alias in rule.aliases]
+    assert sorted(said) == sorted(EXPECTED.items())
+
+
+@every_rule
+def test_severity_is_that_of_its_code(rule_id: str):
+    rule = pack()[rule_id]
+    expected = dict.fromkeys(CRITICAL, Severity.CRITICAL) | dict.fromkeys(HIGH, Severity.HIGH)
+    expected |= {alias: Severity.INFO if alias.startswith("EVID") else Severity.MEDIUM for alias in OTHERS}
+    assert {rule.severity} == {expected[alias] for alias in rule.aliases}
+
+
+@every_rule
+def test_names_it_refers_to_are_known(rule_id: str):
+    rule = pack()[rule_id]
+    assert rule.fix.remedy is None or rule.fix.remedy in REMEDIES.split()
+    assert "default" in rule.fix.steps
+    for control in rule.controls:
+        framework, _, number = control.partition("/")
+        assert number in CONTROLS[framework].split(), control
+    assert rule.controls and rule.references
+    assert {name.removeprefix("INC-") for name in rule.incidents} <= set(INCIDENTS.split())
+
+
+def test_no_known_incident_and_no_known_control_is_unused():
+    assert {name.removeprefix("INC-") for rule in pack().values() for name in rule.incidents} == set(INCIDENTS.split())
+
+
+@every_rule
+def test_what_it_tells_people(rule_id: str):
+    rule = pack()[rule_id]
+    steps = [step for listed in rule.fix.steps.values() for step in listed]
+    texts = [rule.title, rule.message, rule.why, rule.how_we_know, rule.fix.text, *steps]
+    for text in texts:
+        assert not re.search(r"!|\bensure\b|\bsimply\b|complian|violat|[\w.]+@\w|\+\d{6}", text, re.IGNORECASE), text
+        assert text == text.strip() and "  " not in text, text
+    assert set(re.findall(r"INC-[\w-]+", " ".join(texts))) <= set(rule.incidents)
+    assert all(text.endswith(".") for text in (rule.why, rule.how_we_know, rule.fix.text, *steps))
+    assert not rule.title.endswith(".")
+
+
+@every_rule
+def test_an_account_of_which_nothing_is_known_is_unknown(rule_id: str):
+    blank = {"account": {"evidence_state": None, "evidence_contradicted": None}}
+    assert outcome(pack()[rule_id], blank) == "unknown"
+
+
+@cache
+def engine_failures() -> dict[str, list[str]]:
+    """What the engine says otherwise than the cases, by rule. One run for the whole pack: starting it is what costs."""
+    found: dict[str, list[str]] = {}
+    for failure in cases.run(list(pack().values()), now=NOW):
+        found.setdefault(failure.rule, []).append(f"{failure.case}: {failure.got}, not {failure.expected}")
+    return found
+
+
+@every_rule
+def test_cases_in_the_engine(rule_id: str):
+    assert engine_failures().get(rule_id, []) == []
+
+
+def test_the_engine_notices_wrong_cases():
+    turned = {"pass": "fail", "fail": "unknown", "unknown": "not_applicable", "not_applicable": "pass"}
+    wrong = [
+        replace(rule, cases=tuple({**case, "expect": turned[case["expect"]]} for case in rule.cases))
+        for rule in pack().values()
+    ]
+    assert len(cases.run(wrong, now=NOW)) == sum(len(rule.cases) for rule in wrong)
+
+
+@every_rule
+def test_cases_in_the_oracle(rule_id: str):
+    rule = pack()[rule_id]
+    assert {case["name"]: outcome(rule, case) for case in rule.cases} == {
+        case["name"]: case["expect"] for case in rule.cases
+    }
+
+
+@every_rule
+def test_cases_notice_every_change_of_a_condition(rule_id: str):
+    rule = pack()[rule_id]
+    survivors = [
+        f"{name}: {tree.sql()}"
+        for name in ("when", "require")
+        for tree in mutants(getattr(rule, name))
+        if all(outcome(rule, case, **{name: tree}) == case["expect"] for case in rule.cases)
+    ]
+    assert survivors == []
+
+
+# --- the oracle: Kleene's logic over one subject, from the contract -------------------------------------------------
+
+_COMPARED = {
+    exp.EQ: operator.eq,
+    exp.NEQ: operator.ne,
+    exp.LT: operator.lt,
+    exp.LTE: operator.le,
+    exp.GT: operator.gt,
+    exp.GTE: operator.ge,
+}
+_COMPUTED = {**_COMPARED, exp.Sub: operator.sub}
+_TURNED = {
+    exp.LT: exp.LTE,
+    exp.LTE: exp.LT,
+    exp.GT: exp.GTE,
+    exp.GTE: exp.GT,
+    exp.EQ: exp.NEQ,
+    exp.NEQ: exp.EQ,
+    exp.And: exp.Or,
+    exp.Or: exp.And,
+}
+
+
+def tree_of(predicate: Predicate | None) -> exp.Expression:
+    return sqlglot.parse_one(predicate.sql if predicate else "TRUE", read="duckdb")
+
+
+def value_of(node: Any, facts: dict[str, Any], now: datetime) -> Any:
+    """The value of a checked tree; None is unknown."""
+    if type(node) in _LEAVES:
+        return _LEAVES[type(node)](node, facts, now)
+    left = value_of(node.this, facts, now)
+    if isinstance(node, exp.Paren):
+        return left
+    if isinstance(node, exp.Not):
+        return None if left is None else not left
+    right = value_of(node.expression, facts, now)
+    if isinstance(node, (exp.And, exp.Or)):
+        decides = isinstance(node, exp.Or)
+        return decides if decides in (left, right) else None if None in (left, right) else not decides
+    return None if None in (left, right) else _COMPUTED[type(node)](left, right)
+
+
+_LEAVES: dict[Any, Any] = {
+    exp.Column: lambda node, facts, now: now if node.name == CLOCK else facts.get(f"{node.table}.{node.name}"),
+    exp.Literal: lambda node, _facts, _now: node.name if node.is_string else float(node.name),
+    exp.Boolean: lambda node, _facts, _now: node.this,
+    exp.Interval: lambda node, _facts, _now: timedelta(**{f"{node.unit.name.lower()}s": int(node.this.name)}),
+}
+
+
+def mutants(predicate: Predicate | None) -> Iterator[exp.Expression]:
+    """The condition with one thing changed: an operator turned, a NOT dropped, a limit moved, a condition made constant."""
+    whole = tree_of(predicate)
+    for place, node in enumerate(whole.walk()):
+        changed: list[exp.Expression] = []
+        if type(node) in _TURNED and not (type(node) in {exp.LT, exp.LTE, exp.GT, exp.GTE} and _two_times(node)):
+            changed.append(_TURNED[type(node)](this=node.this.copy(), expression=node.expression.copy()))
+        if isinstance(node, exp.Not):
+            changed.append(node.this.copy())
+        if isinstance(node, exp.Literal) and not node.is_string:
+            changed += [exp.Literal.number(float(node.name) * factor) for factor in (0.5, 1.5)]
+        if type(node) in _COMPARED or (isinstance(node, exp.Column) and _is_bool(node)):
+            changed += [exp.Boolean(this=True), exp.Boolean(this=False)]
+        for new in changed:
+            copy = whole.copy()
+            target = list(copy.walk())[place]
+            yield new if target is copy else (target.replace(new), copy)[1]
+
+
+def _is_bool(column: exp.Column) -> bool:
+    fact = catalogue().get(f"{column.table}.{column.name}")
+    return fact is not None and fact.kind == "bool"
+
+
+def _two_times(node: exp.Expression) -> bool:
+    """Whether two times of the evidence are compared: that they are equal to the second is no case worth writing."""
+    columns = [column for column in node.find_all(exp.Column) if column.name != CLOCK]
+    return len(columns) > 1
+
+
+def outcome(rule: Rule, case: dict[str, Any], **trees: exp.Expression) -> str:
+    """What a rule says of the account of a case: the worst of its subjects."""
+    now = parse_time(case["now"]) if "now" in case else NOW
+    assert now is not None
+    when, require = trees.get("when", tree_of(rule.when)), trees.get("require", tree_of(rule.require))
+    found = set()
+    for facts in subjects(rule.applies_to, case, now):
+        about, holds = value_of(when, facts, now), value_of(require, facts, now)
+        parts = (about, None if holds is None else not holds)
+        risk = False if False in parts else None if None in parts else True
+        found.add("fail" if risk else "unknown" if risk is None else "not_applicable" if about is False else "pass")
+    return next((name for name in ("fail", "unknown", "pass") if name in found), "not_applicable")
+
+
+def subjects(scope: str, case: dict[str, Any], now: datetime) -> Iterator[dict[str, Any]]:
+    """The facts of each subject of the case, by path, with its account and venue; the unseen one last."""
+    venue, account = dict(case.get("venue", {})), dict(case.get("account", {}))
+    for path, source in case.get("sources", {}).items():
+        if "expires" in source and parse_time(source["expires"]) + timedelta(days=1) <= now:
+            account.pop(path.partition(".")[2], None)
+    derive_account(account, venue)
+    around = spelled("account", account) | spelled("venue", venue)
+    if scope not in LISTS:
+        yield around
+        return
+    rows = case.get(LISTS[scope])
+    for row in rows or []:
+        seen = dict(row)
+        if scope == "api_key":
+            derive_key(seen)
+        yield around | spelled(scope, seen)
+    if rows is None or account.get(COMPLETENESS[scope].partition(".")[2], True) is not True:
+        yield around
+
+
+def spelled(scope: str, row: dict[str, Any]) -> dict[str, Any]:
+    kinds = {name: catalogue()[f"{scope}.{name}"].kind for name in row}
+    return {f"{scope}.{name}": parse_time(value) if kinds[name] == "time" else value for name, value in row.items()}
+
+
+def derive_account(account: dict[str, Any], venue: dict[str, Any]) -> None:
+    ranked = catalogue()["account.login_weakest_factor"].choices
+    for step in ("login", "step_up"):
+        weakest = account.get(f"{step}_weakest_factor")
+        if weakest is not None:
+            account.setdefault(f"{step}_needs_second_factor", weakest != "none")
+        for factor, name in {"sms": "sms", "email": "email_otp", "totp": "totp"}.items():
+            if weakest is not None and ranked.index(weakest) >= ranked.index(name):
+                account.setdefault(f"{step}_accepts_{factor}", weakest == name)
+    for fact, source, members in (
+        ("recovery_by_sms", "recovery_channels", {"sms_code"}),
+        ("recovery_by_support", "recovery_channels", {"support_video", "support_docs"}),
+        ("alert_survives_mail_and_phone", "alert_channels", {"push", "other"}),
+    ):
+        if account.get(source) is not None:
+            account.setdefault(fact, bool(members & set(account[source])))
+    account.setdefault("downgrade_possible", venue.get("second_factor_downgrade_possible"))
+    for name in venue.keys() & {path.partition(".")[2] for path in catalogue() if path.startswith("account.")}:
+        account.setdefault(name, venue[name])
+
+
+def derive_key(row: dict[str, Any]) -> None:
+    if row.get("is_audit_key"):
+        row.setdefault("owner_recognised", True)
+    if row.get("ip_allowlist"):
+        blocks = [ipaddress.ip_network(entry) for entry in row["ip_allowlist"]]
+        row.setdefault("ip_widest_hosts", float(max(block.num_addresses for block in blocks)))
+        row.setdefault("ip_allows_any", any(block.prefixlen == 0 for block in blocks))
+    if None not in (row.get("permissions"), row.get("expected_permissions")):
+        row.setdefault("more_than_expected", bool(set(row["permissions"]) - set(row["expected_permissions"])))
