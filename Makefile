@@ -1,0 +1,53 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each makes what it needs and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test check format bench samples clean
+
+demo: $(VENV)/.run
+	$(BIN)/auditor demo -o demo-report
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py
+	$(BIN)/python -m tests.wheel
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+samples: $(VENV)/.dev
+	$(BIN)/python -m tests.samples
+
+clean:
+	rm -rf $(VENV) dist build demo-report
+
+# An environment is finished when its stamp is there: a half-made one is made again.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'auditor needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo 'The venv module of Python is missing. Install it with: apt install python3-venv' >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.run: $(VENV)/.made requirements/run.txt pyproject.toml
+	$(PIP) --require-hashes --only-binary :all: -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.made requirements/dev.txt pyproject.toml
+	$(PIP) --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@ $(VENV)/.run

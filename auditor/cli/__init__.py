@@ -1,0 +1,74 @@
+"""The command line: one file a command, imported when it is called. `--version` and `--help` import click alone."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from auditor import __version__
+
+_COMMANDS = {
+    "audit": "Collect, evaluate and report: the main job.",
+    "demo": "Audit sample accounts of the embedded exchange twin.",
+    "init": "Write auditor.yaml, asking the few things it needs.",
+    "collect": "Collect evidence only.",
+    "evaluate": "Evidence documents to a report, without network.",
+    "report": "Render a JSON report in another format.",
+    "attest": "Answer what no API can show.",
+    "rules": "List, show, check and test rules.",
+    "exchanges": "What a read-only key proves at each exchange.",
+}
+
+
+class _Lazy(click.Group):
+    """Knows the commands by name and one line of help; imports the file of the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"auditor.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], _COMMANDS, 1)
+            if close:
+                raise click.UsageError(f"No such command {args[0]!r}. Did you mean {close[0]!r}?", ctx) from None
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="auditor")
+def command() -> None:
+    r"""Reads a crypto-exchange account through read-only keys and says how it would be robbed, and what to change first.
+
+    \b
+    Example:
+      auditor demo
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Entry point of the `auditor` command."""
+    from auditor.cli import _voice
+
+    sys.exit(_voice.speak(command, args))

@@ -1,0 +1,135 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from auditor import config
+from auditor.errors import UsageError
+from auditor.model.report import Report
+from auditor.model.rule import Severity
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def configured(command: _Command) -> _Command:
+    """-c, -a and --allow-endpoint."""
+    for option in (
+        click.option(
+            "--allow-endpoint",
+            "hosts",
+            multiple=True,
+            metavar="HOST",
+            help="A host beyond this machine that an endpoint may name.",
+        ),
+        click.option("-a", "--account", "names", multiple=True, metavar="NAME", help="Only this account. Repeatable."),
+        click.option(
+            "-c",
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help="Configuration file (default: ./auditor.yaml, then the XDG folder).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def reported(command: _Command) -> _Command:
+    """-f, -o, --fail-on, --min-coverage, -q and -v."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Also name what passed."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks on stderr."),
+        click.option(
+            "--min-coverage",
+            type=click.FloatRange(0, 1),
+            default=0.5,
+            show_default=True,
+            help="Below it no grade is given, and the exit code is 4 if nothing fails.",
+        ),
+        click.option(
+            "--fail-on",
+            type=click.Choice([severity.value for severity in Severity]),
+            default="low",
+            show_default=True,
+            help="Exit with 10 to 13 for failures at or above this severity.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            help="One format: this file (default: stdout). Several: a folder.",
+        ),
+        click.option(
+            "-f",
+            "--format",
+            "formats",
+            multiple=True,
+            metavar="NAME",
+            help="text, json or html. Repeatable. Default: text.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
+    """The configuration that a command runs with."""
+    from auditor.exchanges import _venue
+
+    found = config.find(config_path, cwd=Path.cwd(), environ=os.environ)
+    venues: Mapping[str, tuple[str, ...]] = {name: _venue.load(name).credentials for name in _venue.ids()}
+    return config.load(found, venues=venues, environ=os.environ, allowed_endpoints=frozenset(hosts))
+
+
+def check_formats(formats: Sequence[str], output: Path | None) -> tuple[str, ...]:
+    """The formats asked for, text without any. Raises UsageError before any work is done."""
+    import difflib
+
+    from auditor.reports import FORMATS
+
+    for name in formats:
+        if name not in FORMATS:
+            close = difflib.get_close_matches(name, FORMATS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"formats: {', '.join(FORMATS)}"
+            raise UsageError(f"unknown format {name!r}", hint=hint)
+    chosen = tuple(dict.fromkeys(formats)) or ("text",)
+    if len(chosen) > 1 and output is None:
+        raise UsageError("several formats need a folder to go to", hint="add -o FOLDER")
+    if len(chosen) > 1 and output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file; several formats need a folder")
+    return chosen
+
+
+def deliver(report: Report, formats: Sequence[str], output: Path | None, *, verbose: bool, min_coverage: float) -> None:
+    """Writes the report: one format to stdout or a file, several into a folder as report.<suffix>."""
+    from auditor.cli._files import write_whole
+    from auditor.reports import FORMATS
+
+    for name in formats:
+        form = FORMATS[name]
+        if output is None:
+            width, colour = _terminal()
+            click.get_binary_stream("stdout").write(
+                form.render(report, width=width, colour=colour, verbose=verbose, min_coverage=min_coverage)
+            )
+            continue
+        rendered = form.render(report, width=80, colour=False, verbose=verbose, min_coverage=min_coverage)
+        target = output / f"report.{form.suffix}" if len(formats) > 1 else output
+        write_whole(target, rendered)
+
+
+def _terminal() -> tuple[int, bool]:
+    """Columns to write for, and whether to colour: a terminal has both, a pipe is 80 columns and plain."""
+    import shutil
+
+    if not sys.stdout.isatty():
+        return 80, False
+    columns = shutil.get_terminal_size().columns
+    return max(40, min(columns, 100)), "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,75 @@
+"""`auditor collect`: evidence only, as documents that `auditor evaluate` reads anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auditor.cli import _options, _voice
+from auditor.errors import UsageError
+
+_SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
+_HELP = """Collect evidence and write it as an evidence document: one for .json and .yaml, one a line for .jsonl.
+
+\b
+Examples:
+  auditor collect -o evidence.jsonl
+  auditor collect --shard 2/8 -o part-2.jsonl
+"""
+
+
+def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int]:
+    if value is None:
+        return 1, 1
+    number, slash, of = value.partition("/")
+    if not (slash and number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise click.BadParameter("expected I/N with I from 1 to N, such as 2/8")
+    return int(number), int(of)
+
+
+@click.command("collect", help=_HELP)
+@_options.configured
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file; its suffix is the format."
+)
+@click.option("--shard", callback=_shard, metavar="I/N", help="Every Nth account, beginning with the Ith.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def command(
+    config_path: Path | None,
+    names: tuple[str, ...],
+    hosts: tuple[str, ...],
+    output: Path,
+    shard: tuple[int, int],
+    quiet: bool,  # noqa: FBT001
+) -> int:
+    from auditor import identity, pipeline
+    from auditor.cli._files import write_whole
+
+    if output.suffix not in _SUFFIXES:
+        raise UsageError(f"{output.name} does not say which format is wanted", hint=f"end it in {', '.join(_SUFFIXES)}")
+    now = datetime.now(UTC)
+    settings = _options.settings(config_path, hosts)
+    accounts = settings.select(names)[shard[0] - 1 :: shard[1]]
+    whose = identity.load(settings.identity_key, environ=os.environ)
+    tell = _voice.silent if quiet else _voice.progress
+    snapshots = pipeline.snapshots(settings, accounts, identity=whose, environ=os.environ, now=now, progress=tell)
+    write_whole(output, _spelled([snapshot.to_document() for snapshot in snapshots], output.suffix))
+    return pipeline.INCOMPLETE if pipeline.incomplete(snapshots) else 0
+
+
+def _spelled(documents: Sequence[dict[str, Any]], suffix: str) -> bytes:
+    if suffix == ".jsonl":
+        text = "".join(json.dumps(document, ensure_ascii=True) + "\n" for document in documents)
+    elif suffix == ".json":
+        text = json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, ensure_ascii=True) + "\n"
+    else:
+        import yaml
+
+        text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, explicit_start=True)
+    return text.encode("utf-8", "replace")

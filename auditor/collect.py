@@ -1,0 +1,132 @@
+"""Collects the evidence of all accounts at once: credentials to doors, doors to connectors, sheets to snapshots.
+
+A call, an endpoint or an account that fails becomes a problem with a reason, and the run goes on. Only a credential that
+cannot be read stops it, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+from auditor import attestations, credentials, snapshots
+from auditor.config import AccountConfig
+from auditor.errors import CredentialError
+from auditor.exchanges import _load
+from auditor.exchanges._base import Connector, Sheet
+from auditor.exchanges._transport import Venue
+from auditor.identity import Identity
+from auditor.model.evidence import Problem, Reason, Snapshot
+from auditor.redaction import Secret
+
+ACCOUNT_DEADLINE = 120.0
+"""Seconds all calls of one key may take together; what was seen by then counts."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with an account's name, how many are done, and how many there are."""
+
+
+def collect(
+    accounts: Sequence[AccountConfig],
+    *,
+    stated: Mapping[str, attestations.Attestation],
+    identity: Identity,
+    environ: Mapping[str, str],
+    now: datetime,
+    progress: Progress = lambda _name, _done, _all: None,
+) -> list[Snapshot]:
+    """One snapshot an account, in the order given. `stated` is account name -> what its owner attested."""
+    secrets = _secrets(accounts, environ)
+    sheets = asyncio.run(_sheets(accounts, secrets, progress))
+    made = [
+        snapshots.build(
+            name=one.name,
+            exchange=one.exchange,
+            sheets=sheets[one.name],
+            attestation=stated.get(one.name),
+            identity=identity,
+            now=now,
+        )
+        for one in accounts
+    ]
+    counted = [
+        snapshots.counted(snapshot, one.expected_keys.count, one.expected_keys.as_of.isoformat())
+        if one.expected_keys
+        else snapshot
+        for one, snapshot in zip(accounts, made, strict=True)
+    ]
+    return snapshots.suspect_incidents(counted)
+
+
+def _secrets(accounts: Sequence[AccountConfig], environ: Mapping[str, str]) -> dict[str, list[dict[str, Secret]]]:
+    """Every credential of every account, or one CredentialError that names all that cannot be read."""
+    found: dict[str, list[dict[str, Secret]]] = {}
+    failed: list[CredentialError] = []
+    for one in accounts:
+        for block in one.credentials:
+            try:
+                held = credentials.resolve_all(block, environ=environ, account=one.name)
+            except CredentialError as error:
+                failed.append(error)
+            else:
+                found.setdefault(one.name, []).append(held)
+    if failed:
+        raise CredentialError("\n".join(error.message for error in failed), hint=failed[0].hint)
+    return found
+
+
+async def _sheets(
+    accounts: Sequence[AccountConfig], secrets: Mapping[str, list[dict[str, Secret]]], progress: Progress
+) -> dict[str, list[Sheet]]:
+    """Account name -> a sheet for each of its keys. Accounts of one venue at one address share connections and budgets."""
+    done = 0
+    async with AsyncExitStack() as stack:
+        venues: dict[tuple[str, str | None], Venue] = {}
+
+        async def one_account(account: AccountConfig) -> list[Sheet]:
+            nonlocal done
+            connector = _load.connector(account.exchange)
+            if connector is None or account.name not in secrets:
+                return [
+                    _unread("no key is configured" if connector else "the exchange offers no API that is read here")
+                ]
+            place = (account.exchange, account.endpoint)
+            if place not in venues:
+                venues[place] = Venue(connector, endpoint=account.endpoint)
+                await stack.enter_async_context(venues[place])
+            sheets = await asyncio.gather(*[_one_key(connector, venues[place], held) for held in secrets[account.name]])
+            done += 1
+            progress(account.name, done, len(accounts))
+            return sheets
+
+        collected = await asyncio.gather(*[one_account(account) for account in accounts])
+    return {account.name: sheets for account, sheets in zip(accounts, collected, strict=True)}
+
+
+def _unread(detail: str) -> Sheet:
+    sheet = Sheet()
+    sheet.problems.append(
+        Problem(endpoint="credentials", reason=Reason.NOT_COLLECTED, detail=detail, facts=("api_keys", "addresses"))
+    )
+    return sheet
+
+
+async def _one_key(connector: Connector, venue: Venue, held: Mapping[str, Secret]) -> Sheet:
+    """The sheet of one key. A bug of ours in a connector costs this account's evidence, never the run."""
+    sheet = Sheet()
+    lost = ("api_keys", "addresses")
+    try:
+        async with asyncio.timeout(ACCOUNT_DEADLINE):
+            await connector.collect(venue.key(held), sheet)
+    except TimeoutError:
+        detail = f"the account was not read within {ACCOUNT_DEADLINE:g} seconds"
+        sheet.problems.append(Problem(endpoint="account", reason=Reason.TIMEOUT, detail=detail, facts=lost))
+    except Exception as error:  # noqa: BLE001  (one account's bug must not take the others' evidence with it)
+        detail = f"our reader failed ({type(error).__name__}); please report it"
+        sheet.problems.append(Problem(endpoint="account", reason=Reason.MALFORMED_RESPONSE, detail=detail, facts=lost))
+    for row in sheet.rows["api_key"] or []:
+        if row.get("is_audit_key") and "public_id" not in row and "apiKey" in held:
+            row["public_id"] = held["apiKey"].reveal()
+    return sheet

@@ -1,0 +1,102 @@
+"""What an account report says beyond its findings: why things are unknown, which questions settle most, what to fix first."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from auditor.engine import score
+from auditor.engine.derived import closure, roots
+from auditor.model.facts import COMPLETENESS, catalogue
+from auditor.model.report import Finding, FixStep, Outcome, Question, UnknownCause
+from auditor.model.rule import Rule, Severity
+from auditor.model.venue import VenueFile
+
+_COUNT = "account.keys_counted"
+
+
+def causes(findings: Iterable[Finding]) -> tuple[UnknownCause, ...]:
+    """Unknown findings grouped by what one answer would settle; those that hide most weight first."""
+    groups: dict[tuple[str, str], dict[str, dict[str, Severity]]] = defaultdict(lambda: {"facts": {}, "rules": {}})
+    for finding in findings:
+        for missing in finding.missing:
+            group = groups[missing.reason, missing.how]
+            group["facts"][missing.fact] = finding.severity
+            group["rules"][finding.rule] = finding.severity
+    ordered = sorted(groups.items(), key=lambda item: (-_weight(item[1]["rules"]), item[0]))
+    return tuple(
+        UnknownCause(reason=reason, facts=tuple(group["facts"]), rules=tuple(sorted(group["rules"])), how=how)
+        for (reason, how), group in ordered
+    )
+
+
+def questions(findings: Iterable[Finding], venue: VenueFile | None) -> tuple[Question, ...]:
+    """What only the owner can say, most valuable first: `gain` is what score.low could gain by the answers alone.
+
+    A rule that waits for several answers shares its weight between them.
+    """
+    narrows: dict[str, dict[str, Severity]] = defaultdict(dict)
+    weights: dict[str, float] = defaultdict(float)
+    for rule, (severity, facts) in sorted(_open_rules(findings).items()):
+        for fact in facts:
+            narrows[fact][rule] = severity
+            weights[fact] += score.weight(severity) / len(facts)
+    where = venue.where if venue else {}
+    ordered = sorted(narrows, key=lambda fact: (-round(weights[fact], 9), fact))
+    return tuple(
+        Question(
+            fact=fact,
+            ask=catalogue()[fact].ask or "",
+            where=where.get(fact),
+            narrows=tuple(sorted(narrows[fact], key=lambda rule: (narrows[fact][rule].rank, rule))),
+            gain=math.exp(weights[fact]),
+        )
+        for fact in ordered
+    )
+
+
+def _open_rules(findings: Iterable[Finding]) -> dict[str, tuple[Severity, tuple[str, ...]]]:
+    """Rule -> its severity and the facts an owner could state to settle it. A failing rule is settled already."""
+    findings = list(findings)
+    failed = {finding.rule for finding in findings if finding.outcome is Outcome.FAIL}
+    found: dict[str, tuple[Severity, dict[str, None]]] = {}
+    for finding in findings:
+        if finding.rule not in failed:
+            asked = (_asked(missing.fact) for missing in finding.missing)
+            facts = found.setdefault(finding.rule, (finding.severity, {}))[1]
+            facts.update(dict.fromkeys(fact for fact in asked if fact))
+    return {rule: (severity, tuple(facts)) for rule, (severity, facts) in found.items() if facts}
+
+
+def _asked(path: str) -> str | None:
+    if path == COMPLETENESS["api_key"]:
+        return _COUNT
+    return next((root for root in roots(path) if catalogue()[root].ask), None)
+
+
+def fixes(findings: Sequence[Finding]) -> tuple[FixStep, ...]:
+    """One step a failing rule: everything it names, closed by one kind of change. Largest gain first, easiest next."""
+    failing: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        if finding.outcome is Outcome.FAIL and score.weight(finding.severity) > 0:
+            failing[finding.rule].append(finding)
+    effort = ("low", "medium", "high")
+    ordered = sorted(
+        failing.values(), key=lambda group: (group[0].severity.rank, effort.index(group[0].fix.effort), group[0].rule)
+    )
+    return tuple(
+        FixStep(
+            change=group[0].fix.text, closes=tuple(finding.id for finding in group), gain=score.gain(group[0].severity)
+        )
+        for group in ordered
+    )
+
+
+def resting_on(rule: Rule) -> set[str]:
+    """Every fact a rule's outcome can rest on: those it names and what they follow from."""
+    return set(closure(rule.facts))
+
+
+def _weight(rules: Mapping[str, Severity]) -> float:
+    return math.fsum(score.weight(severity) for severity in rules.values())

@@ -1,0 +1,154 @@
+"""Runs rules over evidence: every rule of a subject type is one column of one SELECT, in Kleene's logic, in DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Self
+
+from auditor.engine.intake import Evidence
+from auditor.engine.views import open_views
+from auditor.model.facts import LISTS, SCOPES, catalogue
+from auditor.model.report import Outcome
+from auditor.model.rule import Rule
+
+_CODES = {0: Outcome.NOT_APPLICABLE, 1: Outcome.PASS, 2: Outcome.UNKNOWN, 3: Outcome.FAIL, None: Outcome.ERROR}
+_IDENTITY = {
+    "api_key": ("label", "masked_id", "fingerprint", "sub_account", "created_at", "kind"),
+    "address": ("label", "fingerprint", "asset", "network"),
+    "event": ("kind", "at", "ip", "text"),
+    "withdrawal": ("at", "asset", "amount", "destination"),
+    "vendor": ("name",),
+    "account": (),
+    "venue": (),
+}
+"""Facts that name a subject, read whether or not a rule needs them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectOutcomes:
+    """One subject of one document: its facts (only known ones, as JSON values) and the outcome of every rule about its type.
+
+    `number` is its place in the list, from 1; 0 is the unseen one, or the account or venue itself.
+    """
+
+    scope: str
+    number: int
+    unseen: bool
+    facts: dict[str, Any]
+    outcomes: dict[str, Outcome]
+
+
+class Evaluation:
+    """Rules evaluated over an evidence file. Holds a locked DuckDB connection; use as a context manager."""
+
+    def __init__(self, evidence: Evidence, rules: Sequence[Rule], venues: Mapping[str, Mapping[str, Any]]) -> None:
+        self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
+        self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
+        needed = {path_ for facts in self._facts.values() for path_ in facts}
+        self._connection = open_views(evidence, needed, venues)
+        for scope, of_scope in self.rules.items():
+            if of_scope:
+                self._evaluate(scope, of_scope)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._connection.close()
+
+    def _evaluate(self, scope: str, rules: Sequence[Rule]) -> None:
+        """One table of outcome codes. If the one query fails, each rule runs alone and the one at fault is an error."""
+        import duckdb
+
+        columns = [_column(rule, number) for number, rule in enumerate(rules)]
+        try:
+            self._create(scope, columns)
+        except duckdb.Error:
+            alone = []
+            for number, column in enumerate(columns):
+                try:
+                    self._connection.execute(f"SELECT {column} FROM {_from(scope)}").fetchall()  # noqa: S608
+                    alone.append(column)
+                except duckdb.Error:
+                    alone.append(f"NULL::TINYINT AS r{number}")
+            self._create(scope, alone)
+
+    def _create(self, scope: str, columns: Iterable[str]) -> None:
+        listed = ", ".join(columns)
+        number = "n, unseen" if scope in LISTS else "0 AS n, FALSE AS unseen"
+        self._connection.execute(
+            f"CREATE TABLE outcome_{scope} AS SELECT {scope}.doc, {number}, {listed} FROM {_from(scope)}"  # noqa: S608
+        )
+
+    def counts(self) -> dict[str, dict[Outcome, int]]:
+        """How many subjects each rule says what of, over the whole file."""
+        found: dict[str, dict[Outcome, int]] = {}
+        for scope, rules in self.rules.items():
+            for number, rule in enumerate(rules):
+                query = f"SELECT r{number}, count(*) FROM outcome_{scope} GROUP BY 1"  # noqa: S608
+                found[rule.id] = {_CODES[code]: count for code, count in self._connection.execute(query).fetchall()}
+        return found
+
+    def documents(self) -> Iterator[list[SubjectOutcomes]]:
+        """For each document in order, its subjects with their outcomes, account and venue first."""
+        streams = [self._subjects(scope) for scope in SCOPES if self.rules[scope]]
+        total = self._connection.execute("SELECT count(*) FROM docs").fetchone()[0]
+        groups = [groupby(stream, key=lambda pair: pair[0]) for stream in streams]
+        heads = [next(group, None) for group in groups]
+        for doc in range(1, total + 1):
+            subjects: list[SubjectOutcomes] = []
+            for place, head in enumerate(heads):
+                if head is not None and head[0] == doc:
+                    subjects += [subject for _, subject in head[1]]
+                    heads[place] = next(groups[place], None)
+            yield subjects
+
+    def _subjects(self, scope: str) -> Iterator[tuple[int, SubjectOutcomes]]:
+        rules, facts = self.rules[scope], self._facts[scope]
+        shown = ", ".join(["", *[_shown(path) for path in facts]])
+        codes = "".join(f", o.r{number}" for number in range(len(rules)))
+        rows = self._connection.cursor().execute(
+            f"SELECT o.doc, o.n, o.unseen{codes}{shown} FROM outcome_{scope} o JOIN {_from(scope)} "  # noqa: S608
+            f"ON o.doc = {scope}.doc{' AND o.n = ' + scope + '.n' if scope in LISTS else ''} ORDER BY o.doc, o.n"
+        )
+        while batch := rows.fetchmany(1000):
+            for doc, number, unseen, *values in batch:
+                outcomes = {rule.id: _CODES[code] for rule, code in zip(rules, values, strict=False)}
+                known = {
+                    path: value for path, value in zip(facts, values[len(rules) :], strict=True) if value is not None
+                }
+                yield doc, SubjectOutcomes(scope=scope, number=number, unseen=unseen, facts=known, outcomes=outcomes)
+
+
+def _facts_of(scope: str, rules: Sequence[Rule]) -> list[str]:
+    named = [f"{scope}.{name}" for name in _IDENTITY[scope]]
+    placeholders = [path for rule in rules for path in _placeholders(rule)]
+    return list(dict.fromkeys([*named, *(path for rule in rules for path in rule.facts), *placeholders]))
+
+
+def _placeholders(rule: Rule) -> list[str]:
+    from string import Formatter
+
+    parsed = Formatter().parse(rule.message)
+    return [name for _, name, _, _ in parsed if name in catalogue()]
+
+
+def _column(rule: Rule, number: int) -> str:
+    when = f"({rule.when.sql})" if rule.when else "TRUE"
+    risk = f"({when} AND NOT ({rule.require.sql}))"
+    return (
+        f"(CASE WHEN {risk} THEN 3 WHEN {risk} IS NULL THEN 2 WHEN NOT {when} THEN 0 ELSE 1 END)::TINYINT AS r{number}"
+    )
+
+
+def _from(scope: str) -> str:
+    joined = [f" JOIN {other} ON {other}.doc = {scope}.doc" for other in ("account", "venue") if other != scope]
+    return scope + "".join(joined)
+
+
+def _shown(path: str) -> str:
+    fact = catalogue()[path]
+    column = f'{fact.scope}."{fact.name}"'
+    return f"strftime({column}, '%Y-%m-%dT%H:%M:%SZ')" if fact.kind == "time" else column

@@ -1,0 +1,246 @@
+"""Outcomes as findings: on whom, on what evidence, what was missing and how to supply it, what to do at this venue."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from auditor.engine import score
+from auditor.engine.derived import DERIVED, roots
+from auditor.engine.evaluate import SubjectOutcomes
+from auditor.model.evidence import Problem, Reason, Snapshot
+from auditor.model.facts import COMPLETENESS, LISTS, catalogue
+from auditor.model.report import EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
+from auditor.model.rule import Rule
+from auditor.model.venue import VenueFile
+from auditor.redaction import mask_personal
+
+Fingerprint = Callable[..., str]
+
+_OPEN = (Outcome.UNKNOWN, Outcome.ERROR)
+_ORDER = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
+_PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)\}")
+_UNSEEN = {
+    "api_key": "any API key that could not be listed",
+    "address": "any withdrawal address that could not be listed",
+    "event": "anything the security log did not show",
+    "withdrawal": "any withdrawal that could not be listed",
+    "vendor": "any third party that is not listed",
+}
+_REMEDIES = {
+    Reason.PERMISSION_DENIED: "the key may not read this; see `auditor exchanges` for what a reading key needs",
+    Reason.IP_NOT_ALLOWED: "add the address this audit runs from to the key's IP list, or run it from an address on the list",
+    Reason.INVALID_KEY: "check the key, its secret and the regional site it belongs to; if it was deleted, make a new read-only key",
+    Reason.VENUE_MAINTENANCE: "run the audit again when the exchange is back",
+    Reason.VENUE_INCIDENT: "run the audit again when the exchange answers normally; do not delete keys because of this answer",
+    Reason.RATE_LIMITED: "run the audit again later, or from another address",
+    Reason.CLOCK_SKEW: "set this machine's clock, and use a key that no other program uses",
+    Reason.TIMEOUT: "run the audit again; check the network if it stays so",
+    Reason.MALFORMED_RESPONSE: "run the audit again; if it stays so, the exchange changed its answers: please report it",
+    Reason.IMPLAUSIBLE_RESPONSE: "compare with the exchange's own pages before believing either",
+    Reason.ACCOUNT_FROZEN: "ask the exchange why the account is frozen",
+    Reason.VENUE_CLOSED: "the exchange is closed: withdraw what is left and delete the keys",
+}
+
+
+def of_document(
+    snapshot: Snapshot,
+    subjects: Iterable[SubjectOutcomes],
+    rules: Mapping[str, Rule],
+    venue: VenueFile | None,
+    fingerprint: Fingerprint,
+) -> list[Finding]:
+    """Every outcome of every rule for one account, worst first. A rule without a subject is not_applicable to the account."""
+    told = _Account(snapshot, venue, fingerprint)
+    findings: list[Finding] = []
+    counted: Counter[str] = Counter()
+    for subject in sorted(subjects, key=lambda one: (one.scope, sorted(map(str, one.facts.items())), one.number)):
+        whom = told.subject(subject, counted)
+        findings += [
+            told.finding(rules[rule], outcome, whom, subject.facts) for rule, outcome in subject.outcomes.items()
+        ]
+    account = told.subject(SubjectOutcomes(scope="account", number=0, unseen=False, facts={}, outcomes={}), counted)
+    seen = {finding.rule for finding in findings}
+    findings += [
+        told.finding(rule, Outcome.NOT_APPLICABLE, account, {}) for id_, rule in rules.items() if id_ not in seen
+    ]
+    return sorted(findings, key=_worst_first)
+
+
+def _worst_first(finding: Finding) -> tuple[Any, ...]:
+    place = (_ORDER.index(finding.outcome), finding.severity.rank, finding.rule)
+    return (*place, finding.subject.unseen, finding.subject.label, finding.id)
+
+
+class _Account:
+    """What all findings of one account share."""
+
+    def __init__(self, snapshot: Snapshot, venue: VenueFile | None, fingerprint: Fingerprint) -> None:
+        self.snapshot = snapshot
+        self.venue = venue
+        self.fingerprint = fingerprint
+
+    def subject(self, one: SubjectOutcomes, counted: Counter[str]) -> Subject:
+        """Whom a finding is about. Equal subjects are told apart by a running number over sorted content."""
+        if one.scope in {"account", "venue"}:
+            name = self.snapshot.name if one.scope == "account" else self.snapshot.exchange
+            label = self.snapshot.name if one.scope == "account" else (self.venue.name if self.venue else name)
+            return Subject(type=one.scope, fingerprint=self.fingerprint(one.scope, name), label=label)
+        if one.unseen:
+            return Subject(type=one.scope, fingerprint="unseen", label=_UNSEEN[one.scope], unseen=True)
+        mark = identity(one.scope, self.snapshot, one.facts, self.fingerprint)
+        counted[mark] += 1
+        mark = mark if counted[mark] == 1 else f"{mark}-{counted[mark]}"
+        return Subject(type=one.scope, fingerprint=mark, label=label_of(one.scope, one.facts))
+
+    def finding(self, rule: Rule, outcome: Outcome, subject: Subject, facts: Mapping[str, Any]) -> Finding:
+        missing = self._missing(rule, subject, facts) if outcome in _OPEN else ()
+        evidence = [self._evidence(path, facts[path]) for path in rule.facts if path in facts]
+        named = (rule.id, self.snapshot.name, subject.fingerprint)
+        return Finding(
+            id=hashlib.sha256("\n".join(named).encode("utf-8", "replace")).hexdigest()[:16],
+            rule=rule.id,
+            title=rule.title,
+            severity=rule.severity,
+            outcome=outcome,
+            subject=subject,
+            message=_message(rule, subject, facts),
+            why=rule.why,
+            how_we_know=rule.how_we_know,
+            missing=missing,
+            evidence=tuple(evidence),
+            fix=FindingFix(effort=rule.fix.effort, text=rule.fix.text, steps=self._steps(rule)),
+            gain=score.gain(rule.severity) if outcome in {Outcome.FAIL, *_OPEN} else None,
+            controls=rule.controls,
+            incidents=rule.incidents,
+        )
+
+    def _steps(self, rule: Rule) -> tuple[str, ...]:
+        own = rule.fix.steps.get(self.snapshot.exchange)
+        remedy = self.venue.remedies.get(rule.fix.remedy or "") if self.venue else None
+        return own or remedy or rule.fix.steps.get("default", ())
+
+    def _evidence(self, path: str, value: Any) -> EvidenceLine:
+        shown = mask_personal(value) if isinstance(value, str) else value
+        return EvidenceLine(fact=path, value=shown, source=self._source(path))
+
+    def _source(self, path: str) -> str:
+        scope = path.partition(".")[0]
+        source = self.snapshot.sources.get(path) or self.snapshot.sources.get(LISTS.get(scope, ""))
+        if source is not None and source.by == "attest":
+            return f"stated by the owner on {(source.at or 'an unknown day')[:10]}"
+        if source is not None:
+            return f"{source.by}: {source.ref}" if source.ref else source.by
+        if path in DERIVED and DERIVED[path].inputs:
+            inputs = [root for root in DERIVED[path].inputs if not root.startswith("venue.")]
+            if inputs:
+                return f"follows from {inputs[0]} ({self._source(inputs[0])})"
+        policy = self.venue.source(path) or self.venue.source(_venue_twin(path)) if self.venue else None
+        if policy is not None:
+            return f"policy of {self.venue.name if self.venue else ''}, {policy.at or 'undated'}"
+        return "evidence document"
+
+    def _missing(self, rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> tuple[Missing, ...]:
+        """The facts whose absence left the rule open. All unseen subjects of a list share one cause: the list itself."""
+        wanted = [path for path in rule.facts if path not in facts]
+        if subject.unseen:
+            whole = COMPLETENESS.get(subject.type, "account.events_cover_from")
+            wanted = [path for path in wanted if not path.startswith(subject.type + ".")]
+            return (self._lack(whole), *[self._lack(path) for path in wanted])
+        return tuple(self._lack(path) for path in wanted)
+
+    def _lack(self, path: str) -> Missing:
+        settles = [root for root in roots(path) if root in catalogue()]
+        problem = next((found for root in settles if (found := self._problem(root))), None)
+        reason = problem.reason if problem else Reason.NOT_EXPOSED
+        return Missing(fact=path, reason=reason.value, how=self._how(path, settles, reason))
+
+    def _problem(self, path: str) -> Problem | None:
+        scope = path.partition(".")[0]
+        names = {path, LISTS.get(scope, path)}
+        if path == COMPLETENESS.get("api_key"):
+            names.add("api_keys")
+        return next((problem for problem in self.snapshot.problems if names & set(problem.facts)), None)
+
+    def _how(self, path: str, settles: list[str], reason: Reason) -> str:
+        if path == COMPLETENESS["api_key"] and reason is Reason.NOT_EXPOSED:
+            where = self._where("account.keys_counted")
+            return f"audit every key of the account and state how many there are (`expected_keys`){where}"
+        own = next((root for root in settles if root in (self.venue.needs_more if self.venue else {})), None)
+        if reason is Reason.PERMISSION_DENIED and own and self.venue:
+            return self.venue.needs_more[own]
+        asked = next((root for root in settles if catalogue()[root].ask), None)
+        if asked and reason in {
+            Reason.NOT_EXPOSED,
+            Reason.ATTESTATION_EXPIRED,
+            Reason.PERMISSION_DENIED,
+            Reason.NOT_COLLECTED,
+        }:
+            return f"answer with `auditor attest`: {catalogue()[asked].ask}{self._where(asked)}"
+        return _REMEDIES.get(reason, "no read-only key of this exchange shows it, and nobody can answer it")
+
+    def _where(self, path: str) -> str:
+        place = self.venue.where.get(path) if self.venue else None
+        return f" (look at: {place})" if place else ""
+
+
+def _venue_twin(path: str) -> str:
+    inputs = DERIVED[path].inputs if path in DERIVED else ()
+    return inputs[0] if inputs else path
+
+
+def identity(scope: str, snapshot: Snapshot, facts: Mapping[str, Any], fingerprint: Fingerprint) -> str:
+    """The fingerprint of a row: its own if it was collected with one, else of what tells it apart best (contract 8)."""
+    given = facts.get(f"{scope}.fingerprint")
+    if isinstance(given, str) and given:
+        return given
+    parts = {
+        "api_key": ("sub_account", "label", "created_at", "kind"),
+        "address": ("asset", "network", "label"),
+        "event": ("kind", "at", "ip", "text"),
+        "withdrawal": ("at", "asset", "amount", "destination"),
+        "vendor": ("name",),
+    }[scope]
+    return fingerprint(
+        scope, snapshot.exchange, snapshot.name, *[str(facts.get(f"{scope}.{part}", "")) for part in parts]
+    )
+
+
+def label_of(scope: str, facts: Mapping[str, Any]) -> str:
+    """What a person calls this row. Attacker-written, free of personal data."""
+    told = {
+        name: facts.get(f"{scope}.{name}")
+        for name in ("label", "masked_id", "sub_account", "asset", "network", "kind", "at", "name", "amount")
+    }
+    if scope == "api_key":
+        name = told["label"] or "(no label)"
+        name = f"{name} {told['masked_id']}" if told["masked_id"] else name
+        label = f"{told['sub_account']}/{name}" if told["sub_account"] else name
+    elif scope == "address":
+        label = " ".join(str(part) for part in (told["asset"], told["network"], told["label"]) if part)
+    else:
+        label = " ".join(
+            str(part) for part in (told["name"], told["kind"], told["asset"], told["amount"], told["at"]) if part
+        )
+    return mask_personal(str(label)) or f"({scope} without a name)"
+
+
+def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
+    """The rule's message about this subject; a fact that is not known is said to be unknown."""
+
+    def fill(found: re.Match[str]) -> str:
+        if found[1].endswith((".label", ".name")) and found[1].startswith(subject.type + "."):
+            return subject.label
+        value = facts.get(found[1])
+        return "(unknown)" if value is None else mask_personal(_plain(value))
+
+    return _PLACEHOLDER.sub(fill, rule.message)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,240 @@
+"""The one place where the stages meet: configuration to snapshots, snapshots to evidence, evidence and rules to a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from auditor import __version__, attestations, collect
+from auditor.config import AccountConfig, Config, default_attestations
+from auditor.engine import advice, findings, score
+from auditor.engine.evaluate import Evaluation, SubjectOutcomes
+from auditor.engine.intake import Evidence
+from auditor.exchanges import _venue
+from auditor.identity import Identity
+from auditor.model.evidence import Reason, Snapshot
+from auditor.model.facts import LISTS, catalogue
+from auditor.model.report import (
+    AccountReport,
+    Finding,
+    Inventory,
+    Outcome,
+    Question,
+    Report,
+    RunInfo,
+    Score,
+    Summary,
+)
+from auditor.model.rule import Rule, Severity
+from auditor.model.venue import VenueFile
+from auditor.ruleset import loader
+from auditor.snapshots import restate
+
+_DELIBERATE = {Reason.NOT_EXPOSED, Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.ATTESTATION_EXPIRED}
+_EXIT = {Severity.LOW: 10, Severity.MEDIUM: 11, Severity.HIGH: 12, Severity.CRITICAL: 13}
+INCOMPLETE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run judges with: its rules, who keys the fingerprints, and its moment."""
+
+    rules: tuple[Rule, ...]
+    identity: Identity
+    now: datetime
+    sample: bool = False
+
+
+def venue_files() -> dict[str, VenueFile]:
+    """Every venue file by exchange id."""
+    return {name: _venue.load(name) for name in _venue.ids()}
+
+
+def attestation_path(config: Config, account: AccountConfig) -> Path:
+    """Where the owner's answers about an account are kept."""
+    return account.attestations or default_attestations(config.path.parent, account.name)
+
+
+def attested(config: Config, accounts: Sequence[AccountConfig], now: datetime) -> dict[str, attestations.Attestation]:
+    """What the owner stated about each account that has an attestation file."""
+    paths = {account: attestation_path(config, account) for account in accounts}
+    return {
+        account.name: attestations.load(path, account_name=account.name, exchange=account.exchange, now=now)
+        for account, path in paths.items()
+        if path.exists()
+    }
+
+
+def snapshots(
+    config: Config,
+    accounts: Sequence[AccountConfig],
+    *,
+    identity: Identity,
+    environ: Mapping[str, str],
+    now: datetime,
+    progress: collect.Progress = lambda _name, _done, _all: None,
+) -> list[Snapshot]:
+    """Collects all accounts over the network. Raises InputError and CredentialError before anything is sent."""
+    stated = attested(config, accounts, now)
+    return collect.collect(accounts, stated=stated, identity=identity, environ=environ, now=now, progress=progress)
+
+
+def with_answers(
+    config: Config, accounts: Sequence[AccountConfig], collected: Sequence[Snapshot], now: datetime
+) -> list[Snapshot]:
+    """Snapshots already collected, with what the owner has stated since."""
+    stated = attested(config, accounts, now)
+    return [restate(snapshot, stated.get(snapshot.name), now) for snapshot in collected]
+
+
+def incomplete(collected: Iterable[Snapshot]) -> bool:
+    """Whether a call failed that could have shown something."""
+    return any(problem.reason not in _DELIBERATE for snapshot in collected for problem in snapshot.problems)
+
+
+def judge(evidence: Evidence, run: Run) -> Report:
+    """The report on an evidence file. Touches no network."""
+    venues = venue_files()
+    policies = {name: venue.policy_facts() for name, venue in venues.items()}
+    rules = {rule.id: rule for rule in run.rules}
+    accounts = []
+    with Evaluation(evidence, run.rules, policies) as evaluation:
+        for snapshot, subjects in zip(evidence.snapshots(), evaluation.documents(), strict=True):
+            accounts.append(_account(snapshot, subjects, rules, venues.get(snapshot.exchange), run.identity))
+    accounts.sort(key=_worst_first)
+    ruleset = loader.digest(run.rules)
+    finished = datetime.now(UTC) if not run.sample else run.now
+    info = RunInfo(
+        id=hashlib.sha256(f"{run.now.isoformat()} {ruleset} {len(accounts)}".encode()).hexdigest()[:12],
+        started_at=run.now,
+        finished_at=finished,
+        version=__version__,
+        ruleset_sha256=ruleset,
+        formula=score.FORMULA,
+        sample=run.sample,
+    )
+    return Report(run=info, summary=_summary(accounts), accounts=tuple(accounts))
+
+
+def _worst_first(account: AccountReport) -> tuple[Any, ...]:
+    held = account.score
+    return (held.low is None, held.low or 0.0, held.high or 0.0, account.name)
+
+
+def _account(
+    snapshot: Snapshot,
+    subjects: list[SubjectOutcomes],
+    rules: Mapping[str, Rule],
+    venue: VenueFile | None,
+    identity: Identity,
+) -> AccountReport:
+    found = findings.of_document(snapshot, subjects, rules, venue, identity.fingerprint)
+    return AccountReport(
+        name=snapshot.name,
+        exchange=snapshot.exchange,
+        venue_name=venue.name if venue else snapshot.exchange,
+        kind=snapshot.account.get("kind"),
+        collected_at=snapshot.collected_at,
+        score=_score(found, rules, snapshot),
+        findings=tuple(found),
+        inventory=_inventory(snapshot),
+        causes=advice.causes(found),
+        fixes=advice.fixes(found),
+        questions=advice.questions(found, venue),
+        problems=snapshot.problems,
+    )
+
+
+def _score(found: Sequence[Finding], rules: Mapping[str, Rule], snapshot: Snapshot) -> Score:
+    by_rule: dict[str, list[Outcome]] = {rule: [] for rule in rules}
+    for finding in found:
+        by_rule[finding.rule].append(finding.outcome)
+    stated = {path for path, source in snapshot.sources.items() if source.by in {"attest", "config"}}
+    attested_rules = {id_ for id_, rule in rules.items() if stated & set(advice.resting_on(rule))}
+    return score.score(
+        {rule: score.of_account(seen) for rule, seen in by_rule.items()}, rules, frozenset(attested_rules)
+    )
+
+
+def _inventory(snapshot: Snapshot) -> Inventory:
+    lists = {key: tuple(rows) if (rows := snapshot.rows(scope)) is not None else None for scope, key in LISTS.items()}
+    complete = snapshot.account.get("key_inventory_complete")
+    return Inventory(api_keys=lists["api_keys"], addresses=lists["addresses"], complete=complete)
+
+
+def _summary(accounts: Sequence[AccountReport]) -> Summary:
+    failing = [
+        (account, finding) for account in accounts for finding in account.findings if finding.outcome is Outcome.FAIL
+    ]
+    counts = Counter(finding.severity for _, finding in failing)
+    open_rules = {
+        (account.name, finding.rule)
+        for account in accounts
+        for finding in account.findings
+        if finding.outcome in {Outcome.UNKNOWN, Outcome.ERROR}
+    }
+    coverages = [account.score.coverage for account in accounts if account.score.coverage is not None]
+    return Summary(
+        accounts=len(accounts),
+        worst=(accounts[0].name, accounts[0].score) if accounts else None,
+        findings={severity: counts[severity] for severity in Severity},
+        unknown_rules=len(open_rules - {(account.name, finding.rule) for account, finding in failing}),
+        incomplete_accounts=tuple(sorted(account.name for account in accounts if _incomplete(account))),
+        coverage=min(coverages, default=None),
+        grades=dict(Counter(account.score.grade for account in accounts if account.score.grade)),
+    )
+
+
+def _incomplete(account: AccountReport) -> bool:
+    """Whether something that could have been seen was not: a call failed, or a rule ended in error."""
+    failed = any(problem.reason not in _DELIBERATE for problem in account.problems)
+    return failed or any(finding.outcome is Outcome.ERROR for finding in account.findings)
+
+
+def exit_code(report: Report, *, fail_on: Severity, min_coverage: float) -> int:
+    """Contract 3: the worst failing severity at or above `fail_on`; else 4 where the evidence is incomplete; else 0."""
+    failing = [severity for severity, count in report.summary.findings.items() if count and severity in _EXIT]
+    worst = min(failing, key=lambda severity: severity.rank, default=None)
+    if worst is not None and worst.rank <= fail_on.rank:
+        return _EXIT[worst]
+    covered = all(
+        account.score.coverage is None or account.score.coverage >= min_coverage for account in report.accounts
+    )
+    return INCOMPLETE if report.summary.incomplete_accounts or not covered else 0
+
+
+def questions_for(config: Config, account: AccountConfig, now: datetime | None = None) -> Sequence[Question]:
+    """What the owner could say about an account, most valuable first, judged without asking the exchange.
+
+    Facts that a key of this exchange shows are left out, unless the venue file says where the owner has to look.
+    """
+    now = now or datetime.now(UTC)
+    stated = attested(config, [account], now)
+    identity = Identity.ephemeral("questions")
+    empty = collect.collect([_without_keys(account)], stated=stated, identity=identity, environ={}, now=now)
+    rules = tuple(loader.load_all(config.rules, shipped=config.shipped_rules))
+    with Evidence(now).add(one.to_document() for one in empty) as evidence:
+        report = judge(evidence, Run(rules=rules, identity=identity, now=now))
+    where = _venue.load(account.exchange).where
+    return [
+        question
+        for question in report.accounts[0].questions
+        if "api" not in catalogue()[question.fact].by or question.fact in where
+    ]
+
+
+def _without_keys(account: AccountConfig) -> AccountConfig:
+    from dataclasses import replace
+
+    return replace(account, credentials=(), expected_keys=None)
+
+
+def rule_files(config: Config | None, extra: Iterable[Path] = ()) -> tuple[Rule, ...]:
+    """The rules a run judges with."""
+    folders = [*(config.rules if config else ()), *extra]
+    return tuple(loader.load_all(folders, shipped=config.shipped_rules if config else True))

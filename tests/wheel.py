@@ -1,0 +1,63 @@
+"""Builds the wheel, installs it into a clean environment, and runs its own demo there: the packaging is part of the design.
+
+Run as `python -m tests.wheel`. The environment gets the locked dependencies of the running one through a path file, so
+that only the project itself comes from the wheel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="auditor-wheel-") as name:
+        folder = Path(name)
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT))
+        (wheel,) = folder.glob("*.whl")
+        (sdist,) = folder.glob("*.tar.gz")
+        python = clean_environment(folder / "env", wheel)
+        run(str(python), "-m", "auditor", "demo", "-o", str(folder / "out"), cwd=folder)
+        report = json.loads((folder / "out" / "report.json").read_text())
+        assert report["run"]["sample"] is True
+        assert len(report["accounts"]) >= 4, "the wheel carries every twin"
+        assert (folder / "out" / "report.html").stat().st_size > 10_000
+        where = run(str(python), "-c", "import auditor; print(auditor.__file__)", cwd=folder).strip()
+        assert where.startswith(str(folder)), f"the demo ran from {where}"
+        print(f"wheel {wheel.name} ({wheel.stat().st_size // 1024} KiB) and {sdist.name}: the demo ran from the wheel")
+
+
+def clean_environment(target: Path, wheel: Path) -> Path:
+    """A new environment with the wheel, and this environment's dependencies without the editable project."""
+    venv.create(target, with_pip=False)
+    python = target / "bin" / "python"
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(target), "platbase": str(target)}))
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel))
+    dependencies = target / "dependencies"
+    dependencies.mkdir()
+    for installed in Path(sysconfig.get_path("purelib")).iterdir():
+        if "auditor" not in installed.name and installed.suffix != ".pth":
+            (dependencies / installed.name).symlink_to(installed)
+    (site / "dependencies.pth").write_text(f"{dependencies}\n")
+    return python
+
+
+def run(*command: str, cwd: Path | None = None) -> str:
+    """Output of a command; its errors and its exit code are ours."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} exited with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
