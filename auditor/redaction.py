@@ -17,7 +17,8 @@ from urllib.parse import quote
 _MASK = "•••"
 _SHORTEST_SCRUBBED = 6  # shorter values would blank ordinary words
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,8}")
+_WORD = r"""[^\s@<>"'(),;:\[\]{}|\\]"""
+_EMAIL = re.compile(rf"{_WORD}{{1,64}}@{_WORD}{{1,253}}")  # any script, any host: `root@localhost` is an address too
 _PHONE = re.compile(r"(?<![\w.:+\-])\+\d(?:[ \-()]{0,2}\d){7,14}(?!\w)")
 
 

@@ -22,6 +22,7 @@ MAX_BYTES = 8 * 2**20
 MAX_DEPTH = 40
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?\Z")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,60}\Z")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -76,8 +77,10 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        fault = Fault(file=str(path), line=line, message="is not UTF-8 text", hint="is this the file you meant?")
-        raise InputError([fault]) from None
+    # Raised here, not above: the error that was caught holds the whole file, which may hold a secret.
+    raise InputError(
+        [Fault(file=str(path), line=line, message="is not UTF-8 text", hint="is this the file you meant?")]
+    )
 
 
 def parse_all(text: str, file: str) -> Iterator[Document]:
@@ -85,6 +88,7 @@ def parse_all(text: str, file: str) -> Iterator[Document]:
     builder = _Builder(file)
     if file.endswith(".json"):
         _refuse_bad_json(text, file)
+    fault = None
     try:
         for event in yaml.parse(_as_yaml(text, file), Loader=_Loader):
             builder.take(event)
@@ -95,7 +99,9 @@ def parse_all(text: str, file: str) -> Iterator[Document]:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "is not valid YAML"
         line = mark.line + 1 if mark is not None else _line_of(text, getattr(error, "position", 0))
-        raise InputError([Fault(file=file, line=line, message=f"cannot be parsed: {problem}")]) from None
+        fault = Fault(file=file, line=line, message=f"cannot be parsed: {problem}")
+    if fault is not None:
+        raise InputError([fault])
 
 
 def _line_of(text: str, position: Any) -> int:
@@ -118,14 +124,17 @@ def _as_yaml(text: str, file: str) -> str:
 
 
 def _refuse_bad_json(text: str, file: str) -> None:
+    line, message = 1, None
     try:
         json.loads(text, strict=True)
     except json.JSONDecodeError as error:
-        raise InputError([Fault(file=file, line=error.lineno, message=f"is not valid JSON: {error.msg}")]) from None
+        line, message = error.lineno, f"is not valid JSON: {error.msg}"
     except RecursionError:
-        raise InputError([Fault(file=file, line=1, message="is nested too deeply")]) from None
+        message = "is nested too deeply"
     except ValueError:
-        raise InputError([Fault(file=file, line=1, message="holds a number that is too long")]) from None
+        message = "holds a number that is too long"
+    if message is not None:
+        raise InputError([Fault(file=file, line=line, message=message)])
 
 
 class _Builder:
@@ -163,7 +172,7 @@ class _Builder:
     def _scalar(self, event: yaml.ScalarEvent, line: int) -> None:
         if self.stack and isinstance(self.stack[-1][1], dict) and self.key[-1] is None:
             if event.value in self.stack[-1][1]:
-                self._refuse(line, f"the key {event.value!r} stands twice", "keep one of them")
+                self._refuse(line, f"{_named(event.value)} stands twice", "keep one of them")
             self.key[-1] = event.value
             self.stack[-1][1][event.value] = None
             return
@@ -179,7 +188,7 @@ class _Builder:
             number = float(text)
             if math.isfinite(number):
                 return number
-            self._refuse(line, f"{text[:40]} is not a finite number")
+            self._refuse(line, "a number here is not finite")
         return text
 
     def _open(self, container: dict[str, Any] | list[Any], line: int) -> None:
@@ -207,3 +216,8 @@ class _Builder:
             self.key[-1] = None
         self.lines[here] = line
         return here
+
+
+def _named(key: str) -> str:
+    """A key as it may be shown: what does not look like one may be a secret whose blank after the colon is missing."""
+    return f"the key {key!r}" if _KEY.match(key) else "a key"

@@ -56,19 +56,25 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Reads a crypto-exchange account through read-only keys and says how it would be robbed, and what to change first.
+
+\b
+Example:
+  auditor demo
+"""
+
+
+@click.group(cls=_Lazy, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="auditor")
 def command() -> None:
-    r"""Reads a crypto-exchange account through read-only keys and says how it would be robbed, and what to change first.
+    import logging
 
-    \b
-    Example:
-      auditor demo
-    """
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log may quote a request
 
 
 def main(args: list[str] | None = None) -> Any:
     """Entry point of the `auditor` command."""
     from auditor.cli import _voice
 
+    _voice.settle()
     sys.exit(_voice.speak(command, args))

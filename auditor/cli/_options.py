@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from auditor import config
+from auditor.cli import _voice
 from auditor.errors import UsageError
 from auditor.model.report import Report
 from auditor.model.rule import Severity
+from auditor.redaction import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -98,31 +100,46 @@ def check_formats(formats: Sequence[str], output: Path | None) -> tuple[str, ...
         if name not in FORMATS:
             close = difflib.get_close_matches(name, FORMATS, 1)
             hint = f"did you mean {close[0]}?" if close else f"formats: {', '.join(FORMATS)}"
-            raise UsageError(f"unknown format {name!r}", hint=hint)
+            raise UsageError(f"unknown format {printable(name, limit=40)}", hint=hint)
     chosen = tuple(dict.fromkeys(formats)) or ("text",)
     if len(chosen) > 1 and output is None:
         raise UsageError("several formats need a folder to go to", hint="add -o FOLDER")
-    if len(chosen) > 1 and output is not None and output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file; several formats need a folder")
+    if output is not None and output.exists() and output.is_dir() != (len(chosen) > 1):
+        kind = "several formats need a folder" if len(chosen) > 1 else "one format needs a file"
+        raise UsageError(f"{printable(str(output), limit=400)} is there and does not fit", hint=kind)
     return chosen
 
 
 def deliver(report: Report, formats: Sequence[str], output: Path | None, *, verbose: bool, min_coverage: float) -> None:
-    """Writes the report: one format to stdout or a file, several into a folder as report.<suffix>."""
-    from auditor.cli._files import write_whole
+    """Writes the report: one format to stdout or a file, several into a folder as report.<suffix>.
+
+    All of it is rendered before the first byte is written.
+    """
     from auditor.reports import FORMATS
 
-    for name in formats:
-        form = FORMATS[name]
+    width, colour = _terminal() if output is None else (80, False)
+    rendered = [
+        (form.suffix, form.render(report, width=width, colour=colour, verbose=verbose, min_coverage=min_coverage))
+        for form in (FORMATS[name] for name in formats)
+    ]
+    for suffix, content in rendered:
         if output is None:
-            width, colour = _terminal()
-            click.get_binary_stream("stdout").write(
-                form.render(report, width=width, colour=colour, verbose=verbose, min_coverage=min_coverage)
-            )
-            continue
-        rendered = form.render(report, width=80, colour=False, verbose=verbose, min_coverage=min_coverage)
-        target = output / f"report.{form.suffix}" if len(formats) > 1 else output
-        write_whole(target, rendered)
+            _voice.result(content)
+        else:
+            write(output / f"report.{suffix}" if len(formats) > 1 else output, content)
+
+
+def write(target: Path, content: bytes) -> None:
+    """Puts a result into a file in one step. Raises UsageError if it cannot be done."""
+    from auditor import files
+
+    problem = None
+    try:
+        files.write(target, content)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem is not None:
+        raise UsageError(f"{printable(str(target), limit=400)} cannot be written: {problem}")
 
 
 def _terminal() -> tuple[int, bool]:

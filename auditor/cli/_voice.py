@@ -5,10 +5,11 @@ The one handler of our own bugs stands here: it shows where, never what was in t
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -16,11 +17,26 @@ from auditor.errors import AuditorError, InputError
 from auditor.redaction import printable, scrub
 
 _MOST_FAULTS = 30
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_BROKEN_PIPE = 141
+"""What a shell reports of a program that was ended by a closed pipe."""
 
 
 def say(text: str) -> None:
-    """A line for the person, on stderr."""
-    click.echo(text, err=True)
+    """A line for the person, on stderr. Where nobody listens there any more it is lost."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def result(content: bytes | str) -> None:
+    """A result, on stdout and in UTF-8. A reader that has seen enough (`| head`) changes nothing of what is found."""
+    raw = content if isinstance(content, bytes) else f"{content}\n".encode("utf-8", "replace")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(raw)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _deafen()
 
 
 def progress(name: str, done: int, total: int) -> None:
@@ -53,32 +69,69 @@ def complain(error: AuditorError) -> None:
 def speak(command: click.Command, args: Sequence[str] | None) -> int:
     """Runs the program and returns its exit code (contract 3)."""
     try:
-        result = command.main(args=args, prog_name="auditor", standalone_mode=False)
+        code = command.main(args=args, prog_name="auditor", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
     except AuditorError as error:
         complain(error)
         return error.exit_code
     except click.ClickException as error:
-        say(f"error: {_safe(error.format_message())}")
-        if isinstance(error, click.UsageError) and error.ctx:
-            say(f"  hint: {error.ctx.command_path} --help")
-        return 2
+        return _refuse(error)
     except (click.Abort, KeyboardInterrupt):
         say("stopped")
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        _deafen()
+        return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  (our own bug: said so, scrubbed, exit code 1)
-        _confess(error)
-        return 1
-    return result if isinstance(result, int) else 0
+        return _confess(error)
 
 
-def _confess(error: Exception) -> None:
+def settle() -> None:
+    """What a whole process needs once: streams, even where it was started without; `kill` ends it as Ctrl-C does; and what
+    Python itself would print about an object it cannot clean up (the text of an exception) never reaches the screen.
+    """
+    import signal
+
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  (for the life of the process)
+
+    def stop(_number: int, _frame: object) -> None:
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, stop)
+    sys.unraisablehook = lambda _event: None
+
+
+def _refuse(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.ctx.get_help())
+        return 2
+    say(f"error: {_safe(error.format_message())}")
+    if isinstance(error, click.UsageError) and error.ctx:
+        say(f"  hint: {error.ctx.command_path} --help")
+    return 2
+
+
+def _deafen() -> None:
+    """From now on stdout goes nowhere, so that the end of the process does not fail on what is still buffered."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _confess(error: Exception) -> int:
+    import traceback
+
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        _deafen()
+        say(f"error: the result could not be written: {error.strerror}")
+        return AuditorError.exit_code
     say(f"error: this is a bug in auditor: {type(error).__name__}: {_safe(str(error))}")
     for frame in traceback.extract_tb(error.__traceback__)[-6:]:
         say(f"  at {os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}")  # noqa: PTH119  (a name, not a path)
     say("  hint: please report it with these lines; they hold no secret")
+    return 1
 
 
 def _safe(text: str) -> str:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from auditor.cli import _options, _voice
+
+if TYPE_CHECKING:
+    from auditor.config import AccountConfig, Config
+    from auditor.model.evidence import Snapshot
+    from auditor.model.report import Report
+    from auditor.pipeline import Run
 
 _ASKED_AT_ONCE = 3
 _HELP = """Collect the evidence of all accounts, check it against the rules and report.
@@ -29,23 +36,20 @@ Examples:
 def command(
     config_path: Path | None, names: tuple[str, ...], hosts: tuple[str, ...], formats: tuple[str, ...], **options: Any
 ) -> int:
-    from auditor import identity, pipeline
-    from auditor.engine.intake import Evidence
+    from auditor import collect, identity, pipeline
     from auditor.model.rule import Severity
 
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, hosts)
     accounts = settings.select(names)
-    run = pipeline.Run(
-        rules=pipeline.rule_files(settings), identity=identity.load(settings.identity_key, environ=os.environ), now=now
-    )
+    rules, stated = pipeline.rule_files(settings), pipeline.attested(settings, accounts, now)
+    run = pipeline.Run(rules=rules, identity=identity.load(settings.identity_key, environ=os.environ), now=now)
     tell = _voice.silent if options["quiet"] else _voice.progress
-    snapshots = pipeline.snapshots(
-        settings, accounts, identity=run.identity, environ=os.environ, now=now, progress=tell
+    snapshots = collect.collect(
+        accounts, stated=stated, identity=run.identity, environ=os.environ, now=now, progress=tell
     )
-    with Evidence(now).add(snapshot.to_document() for snapshot in snapshots) as evidence:
-        report = pipeline.judge(evidence, run)
+    report = _judged(snapshots, run)
     _options.deliver(
         report, chosen, options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
     )
@@ -54,11 +58,25 @@ def command(
     return pipeline.exit_code(report, fail_on=Severity(options["fail_on"]), min_coverage=options["min_coverage"])
 
 
-def _ask(settings: Any, accounts: Any, snapshots: Any, run: Any, report: Any, options: dict[str, Any]) -> Any:
+def _judged(snapshots: Sequence[Snapshot], run: Run) -> Report:
+    from auditor import pipeline
+    from auditor.engine.intake import Evidence
+
+    with Evidence(run.now).add(snapshot.to_document() for snapshot in snapshots) as evidence:
+        return pipeline.judge(evidence, run)
+
+
+def _ask(
+    settings: Config,
+    accounts: Sequence[AccountConfig],
+    snapshots: Sequence[Snapshot],
+    run: Run,
+    report: Report,
+    options: Mapping[str, Any],
+) -> Report:
     """Offers the questions that settle most, keeps the answers, and reports again without asking the exchange again."""
     from auditor import pipeline
     from auditor.cli import attest
-    from auditor.engine.intake import Evidence
 
     by_name = {account.name: account for account in report.accounts}
     answered = False
@@ -70,8 +88,6 @@ def _ask(settings: Any, accounts: Any, snapshots: Any, run: Any, report: Any, op
             answered |= attest.keep_answers(settings, account, attest.ask_owner(questions, now=run.now), now=run.now)
     if not answered:
         return report
-    again = pipeline.with_answers(settings, accounts, snapshots, run.now)
-    with Evidence(run.now).add(snapshot.to_document() for snapshot in again) as evidence:
-        report = pipeline.judge(evidence, run)
+    report = _judged(pipeline.with_answers(settings, accounts, snapshots, run.now), run)
     _options.deliver(report, ("text",), None, verbose=options["verbose"], min_coverage=options["min_coverage"])
     return report

@@ -13,6 +13,7 @@ import click
 
 from auditor.cli import _options, _voice
 from auditor.errors import UsageError
+from auditor.redaction import printable
 
 _SUFFIXES = (".json", ".jsonl", ".yaml", ".yml")
 _HELP = """Collect evidence and write it as an evidence document: one for .json and .yaml, one a line for .jsonl.
@@ -48,18 +49,21 @@ def command(
     shard: tuple[int, int],
     quiet: bool,  # noqa: FBT001
 ) -> int:
-    from auditor import identity, pipeline
-    from auditor.cli._files import write_whole
+    from auditor import collect, identity, pipeline
 
-    if output.suffix not in _SUFFIXES:
-        raise UsageError(f"{output.name} does not say which format is wanted", hint=f"end it in {', '.join(_SUFFIXES)}")
+    if output.suffix not in _SUFFIXES or output.is_dir():
+        raise UsageError(
+            f"{printable(output.name)} does not say which format is wanted",
+            hint=f"name a file that ends in {', '.join(_SUFFIXES)}",
+        )
     now = datetime.now(UTC)
     settings = _options.settings(config_path, hosts)
     accounts = settings.select(names)[shard[0] - 1 :: shard[1]]
+    stated = pipeline.attested(settings, accounts, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
     tell = _voice.silent if quiet else _voice.progress
-    snapshots = pipeline.snapshots(settings, accounts, identity=whose, environ=os.environ, now=now, progress=tell)
-    write_whole(output, _spelled([snapshot.to_document() for snapshot in snapshots], output.suffix))
+    snapshots = collect.collect(accounts, stated=stated, identity=whose, environ=os.environ, now=now, progress=tell)
+    _options.write(output, _spelled([snapshot.to_document() for snapshot in snapshots], output.suffix))
     return pipeline.INCOMPLETE if pipeline.incomplete(snapshots) else 0
 
 

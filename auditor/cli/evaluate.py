@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli import _options
+from auditor.cli import _options, _voice
+
+if TYPE_CHECKING:
+    from auditor.config import Config
+    from auditor.identity import Identity
 
 _HELP = """Evidence documents (.json, .yaml, .jsonl, .parquet) to a report, without network.
 
@@ -45,7 +49,7 @@ def command(
     formats: tuple[str, ...],
     **options: Any,
 ) -> int:
-    from auditor import config, identity, pipeline
+    from auditor import pipeline
     from auditor.engine.intake import Evidence
     from auditor.model.rule import Severity
 
@@ -53,11 +57,26 @@ def command(
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, ()) if config_path else None
     rules = pipeline.rule_files(settings, folders)
-    with Evidence(now).add_files(files) as evidence:
-        reference = settings.identity_key if settings else config.default_identity_key(os.environ)
-        run = pipeline.Run(rules=rules, identity=identity.load(reference, environ=os.environ), now=now)
+    with Evidence(now) as evidence:
+        evidence.add_files(files)
+        run = pipeline.Run(rules=rules, identity=_identity(settings, quiet=options["quiet"]), now=now)
         report = pipeline.judge(evidence, run)
     _options.deliver(
         report, chosen, options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
     )
     return pipeline.exit_code(report, fail_on=Severity(options["fail_on"]), min_coverage=options["min_coverage"])
+
+
+def _identity(settings: Config | None, *, quiet: bool) -> Identity:
+    """The key of the configuration or of this user. Where none can be kept the report is still worth having."""
+    from auditor import config, identity
+
+    if settings:
+        return identity.load(settings.identity_key, environ=os.environ)
+    reference = config.default_identity_key(os.environ)
+    try:
+        return identity.load(reference, environ=os.environ)
+    except identity.NotKept as error:
+        if not quiet:
+            _voice.say(f"remark: {error.message}; the fingerprints of this report match those of no other")
+        return identity.Identity.of_this_run()

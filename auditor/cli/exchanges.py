@@ -12,21 +12,24 @@ from typing import Any
 
 import click
 
+from auditor.cli import _voice
 from auditor.errors import UsageError
 from auditor.model.facts import catalogue
 from auditor.model.venue import VenueFile
 
+_HELP = """Which permissions to tick at each exchange, what a reading key proves there, and known traps.
 
-@click.command("exchanges")
+\b
+Examples:
+  auditor exchanges
+  auditor exchanges okx
+"""
+
+
+@click.command("exchanges", help=_HELP)
 @click.argument("exchange", required=False, metavar="[ID]")
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(exchange: str | None, form: str) -> None:
-    r"""Which permissions to tick at each exchange, what a reading key proves there, and known traps.
-
-    \b
-    Example:
-      auditor exchanges okx
-    """
     from auditor import pipeline
 
     venues = pipeline.venue_files()
@@ -38,7 +41,7 @@ def command(exchange: str | None, form: str) -> None:
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(venues)}"
         raise UsageError(f"there is no exchange {exchange!r}", hint=hint)
     told = _told(venues[exchange])
-    click.echo(
+    _voice.result(
         json.dumps(told, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_card(venues[exchange], told))
     )
 
@@ -49,10 +52,10 @@ def _list(venues: Iterable[VenueFile], form: str) -> None:
         for venue in venues
     ]
     if form == "json":
-        click.echo(json.dumps(rows, indent=1))
+        _voice.result(json.dumps(rows, indent=1))
         return
     for row in rows:
-        click.echo(
+        _voice.result(
             f"{row['id']:10}  {row['name']:10}  {row['lifecycle']:8}  needs {', '.join(row['credentials']) or 'no key'}"
         )
 

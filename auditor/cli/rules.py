@@ -25,33 +25,39 @@ _CONFIG = click.option(
 _FORMAT = click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
-@click.group("rules")
+_HELP = """The rule catalogue; validates and tests rule files, your own too.
+
+\b
+Examples:
+  auditor rules list
+  auditor rules show auth-sms-weakest
+  auditor rules test my-rules/
+"""
+
+
+@click.group("rules", help=_HELP)
 def command() -> None:
-    r"""The rule catalogue; validates and tests rule files, your own too.
-
-    \b
-    Examples:
-      auditor rules show auth-sms-weakest
-      auditor rules test my-rules/
-    """
+    pass
 
 
-@command.command("list")
+@command.command("list", epilog="\b\nExample:\n  auditor rules list -f json")
 @_CONFIG
 @_FORMAT
 def list_(config_path: Path | None, form: str) -> None:
     """Every rule that an audit would run, worst first."""
     rules = sorted(_rules(config_path), key=lambda rule: (rule.severity.rank, rule.id))
     if form == "json":
-        click.echo(json.dumps([_brief(rule) for rule in rules], indent=1))
+        _voice.result(json.dumps([_brief(rule) for rule in rules], indent=1))
         return
-    wide = max(len(rule.id) for rule in rules)
+    wide = max((len(rule.id) for rule in rules), default=0)
     for rule in rules:
-        title = textwrap.shorten(printable(rule.title), max(20, _width() - wide - 12), placeholder="…")
-        click.echo(f"{rule.severity.value:8}  {printable(rule.id):{wide}}  {title}")
+        title = printable(rule.title)
+        if sys.stdout.isatty():
+            title = textwrap.shorten(title, max(20, _width() - wide - 12), placeholder="…")
+        _voice.result(f"{rule.severity.value:8}  {printable(rule.id):{wide}}  {title}")
 
 
-@command.command("show")
+@command.command("show", epilog="\b\nExample:\n  auditor rules show auth-sms-weakest")
 @click.argument("rule_id", metavar="ID")
 @_CONFIG
 @_FORMAT
@@ -64,12 +70,12 @@ def show(rule_id: str, config_path: Path | None, form: str) -> None:
             f"there is no rule {rule_id!r}", hint=f"did you mean {close[0]}?" if close else "auditor rules list"
         )
     if form == "json":
-        click.echo(json.dumps(_whole(rules[rule_id]), indent=1))
+        _voice.result(json.dumps(_whole(rules[rule_id]), indent=1))
     else:
-        click.echo("\n".join(_card(rules[rule_id])))
+        _voice.result("\n".join(_card(rules[rule_id])))
 
 
-@command.command("check")
+@command.command("check", epilog="\b\nExample:\n  auditor rules check my-rules/")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 def check(paths: tuple[Path, ...]) -> int:
     """Everything wrong with rule files or folders, with file and line. Exit code 2 if anything is."""
@@ -79,14 +85,14 @@ def check(paths: tuple[Path, ...]) -> int:
     if faults:
         _voice.complain(InputError(faults))
         return 2
-    click.echo(f"{len(paths)} checked: nothing wrong" if len(paths) > 1 else "nothing wrong")
+    _voice.result(f"{len(paths)} checked: nothing wrong" if len(paths) > 1 else "nothing wrong")
     return 0
 
 
-@command.command("test")
+@command.command("test", epilog="\b\nExample:\n  auditor rules test my-rules/")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 def test(paths: tuple[Path, ...]) -> int:
-    """Runs the cases that the rules in PATHS carry (the shipped pack without any). Exit code 2 if one fails."""
+    """Run the cases that rules carry (the shipped pack's without PATHS). Exit code 2 if one fails."""
     from auditor import cases
     from auditor.ruleset import loader
 
@@ -97,7 +103,7 @@ def test(paths: tuple[Path, ...]) -> int:
             f"error: {printable(failure.file, limit=400)}: case {printable(failure.case)!r} expects {failure.expected}, got {failure.got}"
         )
     total = sum(len(rule.cases) for rule in rules)
-    click.echo(f"{len(rules)} rules, {total} cases, {len(failures)} failed")
+    _voice.result(f"{len(rules)} rules, {total} cases, {len(failures)} failed")
     return 2 if failures else 0
 
 
@@ -139,20 +145,20 @@ def _whole(rule: Rule) -> dict[str, Any]:
 
 def _card(rule: Rule) -> list[str]:
     """The rule as a person reads it."""
+    steps = rule.fix.steps.get("default", ())
     parts = [
-        ("about", f"every {rule.applies_to}" + (f" where {_readable(rule.when.sql)}" if rule.when else "")),
-        ("requires", _readable(rule.require.sql)),
-        ("why", rule.why),
-        ("how we know", rule.how_we_know),
-        ("what to do", f"({rule.fix.effort} effort) {rule.fix.text}"),
-        ("related to", ", ".join(rule.controls)),
-        ("incidents", ", ".join(rule.incidents)),
+        ("about", (f"every {rule.applies_to}" + (f" where {_readable(rule.when.sql)}" if rule.when else ""),)),
+        ("requires", (_readable(rule.require.sql),)),
+        ("why", (rule.why,)),
+        ("how we know", (rule.how_we_know,)),
+        ("what to do", (f"({rule.fix.effort} effort) {rule.fix.text}", *(f"- {step}" for step in steps))),
+        ("related to", (", ".join(rule.controls),)),
+        ("incidents", (", ".join(rule.incidents),)),
     ]
     lines = [f"{rule.id} ({rule.severity.value}, {rule.lifecycle}, since {rule.since})", *_wrapped(rule.title, "")]
-    for name, text in parts:
-        if text:
-            lines += ["", name, *_wrapped(text, "  ")]
-    lines += _wrapped("; ".join(rule.fix.steps.get("default", ())), "  ")
+    for name, texts in parts:
+        if any(texts):
+            lines += ["", name, *(line for text in texts for line in _wrapped(text, "  "))]
     return lines
 
 
