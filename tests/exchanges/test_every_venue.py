@@ -1,0 +1,156 @@
+"""What holds for every exchange that has a twin: a failing venue costs facts, never invents one, and never accuses a key.
+
+Found by name: a new exchange is under these tests as soon as its twin is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from auditor import twin as twins
+from auditor.exchanges import _load, _transport, _venue
+from auditor.exchanges._base import Sheet
+from auditor.model.evidence import Reason
+from auditor.twin._base import Breakage, Refusal, TwinVenue
+from tests.exchanges.wire import collect
+
+IDS = sorted(found.name for found in pkgutil.iter_modules(twins.__path__) if not found.name.startswith("_"))
+DELIBERATE = {Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.NOT_EXPOSED}
+OUTAGES: tuple[Refusal | Breakage, ...] = (Refusal.MAINTENANCE, Refusal.RATE_LIMIT, *(how for how in Breakage if how is not Breakage.SILENCE))
+STOPS = (Refusal.BAD_KEY, Refusal.BAD_SIGNATURE, Refusal.FOREIGN_IP)
+
+
+def fresh(id_: str) -> TwinVenue:
+    made: TwinVenue = importlib.import_module(f"auditor.twin.{id_}").Twin()
+    return made
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(_transport, "FIRST_PAUSE", 0.005)
+    yield
+
+
+@cache
+def healthy(id_: str) -> Sheet:
+    return collect(fresh(id_))
+
+
+def places(id_: str) -> list[str]:
+    twin = fresh(id_)
+    return sorted({path for _, path in (*twin.signed, *twin.public)})
+
+
+EVERY_PLACE = [(id_, path) for id_ in IDS for path in places(id_)]
+
+
+def known(sheet: Sheet) -> dict[str, Any]:
+    """Everything a sheet says, by a name that tells rows apart."""
+    facts = {f"account.{name}": value for name, value in sheet.account.items()}
+    facts |= {f"venue.{name}": value for name, value in sheet.venue.items()}
+    for scope, rows in sheet.rows.items():
+        for row in rows or []:
+            who = row.get("public_id") or (row.get("sub_account"), row.get("label"), row.get("created_at"))
+            facts |= {f"{scope} {who} {name}": value for name, value in row.items()}
+    return facts
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_a_healthy_venue_shows_the_calling_key_and_nothing_fails(id_: str) -> None:
+    sheet = healthy(id_)
+    assert [row for row in sheet.rows["api_key"] or [] if row.get("is_audit_key")]
+    assert {problem.reason for problem in sheet.problems} <= DELIBERATE
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_what_is_declared_is_read_documented_and_served_by_the_twin(id_: str) -> None:
+    connector, venue, twin = _load.connector(id_), _venue.load(id_), fresh(id_)
+    assert connector is not None
+    assert tuple(connector.credentials) == venue.credentials
+    assert len({(one.verb, one.host, one.path) for one in connector.endpoints}) == len(connector.endpoints)
+    served = {*twin.signed, *twin.public}
+    for one in connector.endpoints:
+        assert (one.verb, one.path) in served, f"{one.path} is declared and the twin does not know it"
+        assert one.source.startswith("https://")
+        assert one.public == ((one.verb, one.path) in twin.public)
+        assert one.limit.calls > 0
+        assert one.limit.seconds > 0
+
+
+@pytest.mark.parametrize("how", OUTAGES)
+@pytest.mark.parametrize("id_", IDS)
+def test_a_venue_that_is_down_proves_nothing_and_accuses_nobody(id_: str, how: Refusal | Breakage) -> None:
+    sheet = collect(fresh(id_), prepare=lambda twin: twin.fail(how), deadline=2)
+    assert known(sheet) == {}
+    assert all(rows is None for rows in sheet.rows.values())
+    assert sheet.problems
+    assert not {problem.reason for problem in sheet.problems} & {Reason.INVALID_KEY, Reason.IP_NOT_ALLOWED}
+    assert any("api_keys" in problem.facts for problem in sheet.problems)
+
+
+@pytest.mark.parametrize("how", STOPS)
+@pytest.mark.parametrize("id_", IDS)
+def test_a_refused_key_is_not_used_again(id_: str, how: Refusal) -> None:
+    twin = fresh(id_)
+    sheet = collect(twin, prepare=lambda twin: twin.fail(how))
+    assert sheet.rows["api_key"] is None
+    asked = [request for request in twin.requests if (request.verb, request.path) in twin.signed]
+    assert len(asked) == 1
+    connector = _load.connector(id_)
+    assert connector is not None
+    public = {one.name for one in connector.endpoints if one.public}  # they were asked without a key
+    said = {problem.reason for problem in sheet.problems if problem.endpoint not in public}
+    assert said <= {Reason.INVALID_KEY, Reason.IP_NOT_ALLOWED, *DELIBERATE}
+    assert said & {Reason.INVALID_KEY, Reason.IP_NOT_ALLOWED}
+
+
+@pytest.mark.parametrize("how", [Refusal.MAINTENANCE, Refusal.MISSING_PERMISSION, Breakage.TRUNCATED, Breakage.WRONG_SHAPE, Breakage.EMPTY])
+@pytest.mark.parametrize(("id_", "path"), EVERY_PLACE)
+def test_one_failing_endpoint_costs_its_facts_and_changes_no_other(id_: str, path: str, how: Refusal | Breakage) -> None:
+    sheet = collect(fresh(id_), prepare=lambda twin: twin.fail(how, path), deadline=2)
+    whole, part = known(healthy(id_)), known(sheet)
+    for name, value in part.items():
+        if not name.endswith(("label", "sub_account")):
+            assert name in whole, f"{name} is known only when {path} fails"
+            assert whole[name] == value, f"{name} changed when {path} failed"
+    asked = any(request.path == path for request in _requests(id_))
+    assert not asked or sheet.problems, f"{path} failed and nobody says so"
+
+
+@cache
+def _requests(id_: str) -> tuple[Any, ...]:
+    twin = fresh(id_)
+    collect(twin)
+    return tuple(twin.requests)
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_secrets_never_reach_the_sheet(id_: str) -> None:
+    canary = {"apiKey": "CANARYKEYCANARYKEYCANARY", "secret": "Q0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZ", "password": "CANARYPASSPHRASE"}
+    wrong = {name: canary.get(name, value) for name, value in fresh(id_).sample_credentials().items()}
+    sheet = collect(fresh(id_), credentials=wrong)
+    assert sheet.problems
+    for value in wrong.values():
+        assert value not in repr(sheet)
+    for value in fresh(id_).sample_credentials().values():
+        assert value not in repr([healthy(id_).account, healthy(id_).venue, healthy(id_).problems])
+
+
+@pytest.mark.parametrize("id_", _venue.ids())
+def test_the_venue_file_answers_what_an_owner_asks(id_: str) -> None:
+    venue = _venue.load(id_)
+    assert venue.traps
+    assert venue.hidden
+    if venue.connector is None:
+        return
+    assert venue.permissions_tick
+    assert venue.permissions_never
+    assert "account.keys_counted" in venue.where or "account.key_inventory_complete" in known(healthy(id_))
+    for policy in venue.policies:
+        assert policy.value is None or policy.confidence in {"high", "medium", "low"}
