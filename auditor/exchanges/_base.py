@@ -6,23 +6,32 @@ A connector never holds a client. It is handed `fetch(endpoint, params)`, which 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from auditor.exchanges._shape import ShapeError
+from auditor.exchanges._shape import Shape, ShapeError
 from auditor.model.evidence import Problem, Reason, Source
 from auditor.model.facts import LISTS, catalogue
+from auditor.redaction import printable, scrub
+
+T = TypeVar("T")
+_LONGEST_DETAIL = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A documented rate: `calls` in `seconds`, counted per `key` (user) or per `address` (caller's IP)."""
+    """A documented rate: `calls` in `seconds`, counted per `key` (user) or per `address` (caller's IP).
+
+    Endpoints that name the same `pool` draw on one allowance, each call taking 1/`calls` of it: a weight of 10 out of
+    6000 a minute is 600 calls in 60 seconds. Without a pool an endpoint has an allowance of its own.
+    """
 
     calls: float
     seconds: float
     per: str = "key"
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +66,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What a refusal means. `retry` only where the same request can succeed; `lockout` where another call makes it worse."""
+    """What a refusal means. `retry` only where the same request can succeed; `lockout` where another call makes it worse.
+
+    `address` where it is this machine that is locked out, whatever the key: then no key of the run asks again.
+    """
 
     reason: Reason
     code: str
     meaning: str
     retry: bool = False
     lockout: bool = False
+    address: bool = False
 
 
 _MEANINGS = {
@@ -83,11 +96,16 @@ _MAY_PASS = {Reason.VENUE_MAINTENANCE, Reason.VENUE_INCIDENT, Reason.RATE_LIMITE
 _STAYS = {Reason.IP_NOT_ALLOWED, Reason.INVALID_KEY, Reason.ACCOUNT_FROZEN}
 
 
-def failure(reason: Reason, code: str, meaning: str | None = None, *, lockout: bool = False) -> Failure:
-    """A failure with the usual consequences of its reason; `lockout` where another call would make it worse."""
-    stop = lockout or reason in _STAYS
+def failure(
+    reason: Reason, code: str, meaning: str | None = None, *, lockout: bool = False, address: bool = False
+) -> Failure:
+    """A failure with the usual consequences of its reason; `lockout` where another call would make it worse, `address`
+    where it would for every key on this machine.
+    """
+    stop = lockout or address or reason in _STAYS
     meaning = meaning or _MEANINGS[reason]
-    return Failure(reason=reason, code=code, meaning=meaning, retry=reason in _MAY_PASS and not stop, lockout=stop)
+    retry = reason in _MAY_PASS and not stop
+    return Failure(reason=reason, code=code, meaning=meaning, retry=retry, lockout=stop, address=address)
 
 
 def by_code(codes: Mapping[Reason, str]) -> dict[str, Failure]:
@@ -95,21 +113,32 @@ def by_code(codes: Mapping[Reason, str]) -> dict[str, Failure]:
     return {code: failure(reason, code) for reason, listed in codes.items() for code in listed.split()}
 
 
+_STATUSES = {
+    418: failure(Reason.RATE_LIMITED, "418", "the exchange has banned this address for asking too often", address=True),
+    429: failure(Reason.RATE_LIMITED, "429"),
+    451: failure(Reason.IP_NOT_ALLOWED, "451", "the exchange does not serve the country of this address"),
+    503: failure(Reason.VENUE_MAINTENANCE, "503"),
+    504: failure(Reason.TIMEOUT, "504"),
+}
+_WALL = Failure(
+    reason=Reason.VENUE_INCIDENT,
+    code="403",
+    meaning="turned away by a page in front of the exchange (a firewall, or an outage); the key itself was not judged",
+)
+_WALLED_COUNTRY = failure(Reason.IP_NOT_ALLOWED, "403", "the exchange does not serve the country of this address")
+
+
 def by_status(answer: Answer) -> Failure | None:
     """What the HTTP status alone can mean, for an answer that carries no code of the venue (a proxy's page, say).
 
-    Never `invalid_key`: a 401 without the venue's own words is as likely an incident as a revoked key.
+    Never `invalid_key`: a 401 without the venue's own words is as likely an incident as a revoked key. A bare 403 is
+    what a firewall says both to an address it dislikes and to everybody while it is broken: it is not retried, and it is
+    a refusal of the address only where the page says so (CloudFront: "block access from your country").
     """
-    known = {
-        403: Reason.IP_NOT_ALLOWED,
-        418: Reason.RATE_LIMITED,
-        429: Reason.RATE_LIMITED,
-        451: Reason.IP_NOT_ALLOWED,
-        503: Reason.VENUE_MAINTENANCE,
-        504: Reason.TIMEOUT,
-    }
-    if answer.status in known:
-        return failure(known[answer.status], str(answer.status), lockout=answer.status == 418)  # noqa: PLR2004  (an IP ban)
+    if answer.status in _STATUSES:
+        return _STATUSES[answer.status]
+    if answer.status == 403:  # noqa: PLR2004
+        return _WALLED_COUNTRY if "from your country" in answer.text.lower() else _WALL
     if answer.status >= 500:  # noqa: PLR2004
         return failure(Reason.VENUE_INCIDENT, str(answer.status))
     if answer.status >= 400:  # noqa: PLR2004
@@ -125,6 +154,10 @@ class Unavailable(Exception):  # noqa: N818  (a state of the world, not a fault 
         self.failure = failure
         self.detail = detail or failure.meaning
         self.retry_after: float | None = None
+
+    def again(self) -> Unavailable:
+        """The same refusal for another caller, without the first one's traceback."""
+        return Unavailable(self.failure, self.detail)
 
 
 class Door(Protocol):
@@ -188,8 +221,11 @@ class Sheet:
             self.problem(endpoint, Reason.MALFORMED_RESPONSE, str(error), *shows)
 
     def problem(self, endpoint: Endpoint, reason: Reason, detail: str, *shows: str) -> None:
-        """Something that could not be observed."""
-        self.problems.append(Problem(endpoint=endpoint.name, reason=reason, detail=detail, facts=shows))
+        """Something that could not be observed. `detail` may quote the venue: it is cleaned here."""
+        cleaned = printable(scrub(detail), limit=_LONGEST_DETAIL)
+        problem = Problem(endpoint=endpoint.name, reason=reason, detail=cleaned, facts=shows)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +239,16 @@ class Seen:
     def _source(self) -> Source:
         return Source(by="api", ref=f"{self.endpoint.verb} {self.endpoint.path}")
 
+    def field(self, row: Shape, name: str, read: Callable[[Shape], T], *shows: str) -> T | None:
+        """One field of `row`, or None and a problem saying which facts it would have shown: one that is missing or odd
+        must not cost the others.
+        """
+        try:
+            return read(row[name])
+        except ShapeError as error:
+            self.sheet.problem(self.endpoint, Reason.MALFORMED_RESPONSE, str(error), *shows)
+            return None
+
     def account(self, **facts: Any) -> None:
         """Facts of the account."""
         self._write("account", self.sheet.account, facts)
@@ -215,7 +261,7 @@ class Seen:
         """The list of `scope` (`api_key`, `address` ...) was read, even if it is empty."""
         if self.sheet.rows[scope] is None:
             self.sheet.rows[scope] = []
-        self.sheet.sources[LISTS[scope]] = self._source
+        self.sheet.sources.setdefault(LISTS[scope], self._source)
 
     def row(self, scope: str, *, public_id: str | None = None, **facts: Any) -> dict[str, Any]:
         """One row of the list of `scope`. Returns it, so that a second endpoint may add to it."""

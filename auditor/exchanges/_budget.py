@@ -1,4 +1,4 @@
-"""Token buckets: how fast one venue is asked, so that the owner's own bot on the same key or address is never starved."""
+"""Sliding windows: how fast one venue is asked, so that the owner's own bot on the same key or address is never starved."""
 
 from __future__ import annotations
 
@@ -9,47 +9,56 @@ from auditor.exchanges._base import Limit
 
 SHARE = 0.25
 """The part of a documented limit that an audit may use. The rest belongs to whatever else runs on the key or address."""
+_ROUNDING = 1e-9
 
 
 @dataclass(slots=True)
-class Bucket:
-    """`limit` times SHARE: tokens come back evenly, and at most one window's share can be spent at once."""
+class Window:
+    """What was spent lately, each call as its part of the limit: two endpoints that share a window may cost differently.
 
-    limit: Limit
-    tokens: float = field(init=False)
-    at: float = field(default=0.0)
+    A token bucket would let two shares pass within one window, one saved up and one flowing in; this lets one pass. A
+    call that costs more than the share goes alone, and counts for as much longer.
+    """
+
+    spent: list[tuple[float, float]] = field(default_factory=list)
+    """When a call stops counting (seconds of the loop's clock), and its part of the limit."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def __post_init__(self) -> None:
-        self.tokens = self.burst
-
-    @property
-    def burst(self) -> float:
-        return max(1.0, self.limit.calls * SHARE)
-
-    @property
-    def rate(self) -> float:
-        return self.limit.calls * SHARE / self.limit.seconds
-
-    async def take(self) -> None:
-        """Waits for a token, first come first served."""
+    async def take(self, limit: Limit) -> None:
+        """Waits until one more call fits, first come first served."""
+        clock = asyncio.get_running_loop().time
         async with self.lock:
-            now = asyncio.get_running_loop().time()
-            self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate) if self.at else self.burst
-            self.at = now
-            if self.tokens < 1:
-                wait = (1 - self.tokens) / self.rate
-                await asyncio.sleep(wait)
-                self.tokens, self.at = 1.0, now + wait
-            self.tokens -= 1
+            await asyncio.sleep(self.wait(limit, clock()))
+            part = 1 / limit.calls
+            self.spent.append((clock() + limit.seconds * max(1.0, part / SHARE), part))
+
+    def wait(self, limit: Limit, now: float) -> float:
+        """Seconds until one more call fits; 0 where it fits now."""
+        self.spent = sorted(call for call in self.spent if call[0] > now)
+        room = SHARE - sum(part for _, part in self.spent) + _ROUNDING
+        wait = 0.0
+        for ends, part in self.spent:
+            if room >= 1 / limit.calls:
+                break
+            room += part
+            wait = ends - now
+        return wait
 
 
 class Budgets:
-    """The buckets of one venue: one per endpoint and key, or per endpoint alone where the venue counts per address."""
+    """The windows of one venue: one per endpoint (or `pool` of endpoints), and per key where the venue counts per key."""
 
     def __init__(self) -> None:
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._windows: dict[tuple[str, str], Window] = {}
 
     async def take(self, name: str, limit: Limit, key: str) -> None:
-        place = (name, key if limit.per == "key" else "")
-        await self._buckets.setdefault(place, Bucket(limit)).take()
+        """Waits until `key` may call the endpoint `name` once more."""
+        await self._window(name, limit, key).take(limit)
+
+    def wait(self, name: str, limit: Limit, key: str) -> float:
+        """Seconds until then, if nobody else were in the queue."""
+        return self._window(name, limit, key).wait(limit, asyncio.get_running_loop().time())
+
+    def _window(self, name: str, limit: Limit, key: str) -> Window:
+        place = (limit.pool or name, key if limit.per == "key" else "")
+        return self._windows.setdefault(place, Window())

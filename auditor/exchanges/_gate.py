@@ -21,34 +21,51 @@ class GateError(Exception):
     """A request that was not declared. Our bug or an attack; never sent, never retried."""
 
 
+class ParameterError(GateError):
+    """A value, usually one that the venue itself gave, cannot be asked for without the request becoming another one."""
+
+
 def check_declared(endpoint: Endpoint, declared: tuple[Endpoint, ...]) -> None:
     """Refuses an endpoint that is not, in every field, one the connector declared."""
     if endpoint not in declared:
         raise GateError(f"{endpoint.verb} {endpoint.path} is not declared")
 
 
+def check_params(params: Mapping[str, str]) -> None:
+    """Refuses what no signer could be trusted with: values that are not text, or not text that can be sent."""
+    for name, value in params.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise GateError("a parameter is not text")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ParameterError("a parameter is not Unicode text") from None
+
+
 def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str, str], base: str | None) -> None:
     """Refuses a signed request that differs from what was declared and asked for. `base` is the endpoint override."""
     if len(request.url) > _LONGEST_URL or not request.url.isascii() or not request.url.isprintable():
-        raise GateError("the signed URL holds characters that do not belong in one")
+        raise ParameterError("the signed URL is too long, or holds characters that do not belong in one")
     if any(char in request.url for char in ' #\\"<>'):
-        raise GateError("the signed URL holds a space, a fragment or a quote")
+        raise ParameterError("the signed URL holds a space, a fragment or a quote")
     parts = urlsplit(request.url)
     wanted = urlsplit((base or f"https://{endpoint.host}").rstrip("/"))
     if (parts.scheme, parts.netloc) != (wanted.scheme, wanted.netloc):
         raise GateError(f"the signed URL goes to another host than {wanted.netloc}")
     if parts.path != wanted.path + endpoint.path or request.verb != endpoint.verb:
         raise GateError(f"the signed request is not {endpoint.verb} {endpoint.path}")
+    if request.verb == "GET" and request.body:
+        raise GateError(f"the signed request of {endpoint.path} carries a body")
     sent = parse_qsl(parts.query, keep_blank_values=True) + _body_pairs(request.body)
     names = [name for name, _ in sent]
     asked = {name: value for name, value in sent if name in params}
     if len(set(names)) != len(names) or asked != dict(params) or not set(names) <= set(params) | ADDED_BY_SIGNERS:
-        raise GateError(f"the signed request of {endpoint.path} carries other parameters than asked for")
+        raise ParameterError(f"the signed request of {endpoint.path} carries other parameters than asked for")
 
 
 def _body_pairs(body: str | None) -> list[tuple[str, str]]:
     if not body:
         return []
     if body.startswith("{"):
-        return [(str(name), str(value)) for name, value in json.loads(body).items()]
+        return [(str(name), str(value)) for name, value in json.loads(body, object_pairs_hook=list)]
     return parse_qsl(body, keep_blank_values=True)

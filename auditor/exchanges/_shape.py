@@ -6,14 +6,19 @@ not there; they still refuse a value of the wrong kind.
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from auditor.model.facts import EARLIEST, LATEST, format_time
+from auditor.redaction import mask_personal
 
-_DIGITS = re.compile(r"-?\d{1,18}\Z")
-_DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,30})?\Z")
+_DIGITS = re.compile(r"-?[0-9]{1,18}\Z")
+_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z")
+_LARGEST = 10**18
 _ABSENT = object()
 
 
@@ -69,8 +74,8 @@ class Shape:
         return rows[0]
 
     def text(self) -> str:
-        """A string."""
-        return str(self._of(str, "text"))
+        """A string; halves of surrogate pairs, which no file could hold, become question marks."""
+        return str(self._of(str, "text")).encode("utf-8", "replace").decode()
 
     def texts(self) -> list[str]:
         """A list of strings."""
@@ -95,15 +100,18 @@ class Shape:
         """A whole number, also as text."""
         if isinstance(self.value, str) and _DIGITS.match(self.value):
             return int(self.value)
-        return int(self._of(int, "a whole number"))
+        number = int(self._of(int, "a whole number"))
+        if abs(number) >= _LARGEST:
+            raise ShapeError(f"{self.at}: a whole number of at most 18 digits expected")
+        return number
 
     def number(self) -> float:
         """A number, also as decimal text. Never NaN or infinite."""
         if isinstance(self.value, str) and _DECIMAL.match(self.value):
             return float(self.value)
-        if isinstance(self.value, float):
+        if isinstance(self.value, float) and math.isfinite(self.value):
             return self.value
-        return float(self._of(int, "a number"))
+        return float(Shape(self._of(int, "a number"), self.at).integer())
 
     def time_ms(self) -> str:
         """UTC text of milliseconds since 1970."""
@@ -138,6 +146,19 @@ def bound(entries: list[str]) -> tuple[bool, list[str] | None]:
     if not cleaned or "*" in cleaned:
         return False, []
     return True, cleaned
+
+
+def shown_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name as it may be shown: e-mail addresses and phone numbers masked, and a running number, in sorted order,
+    where two would then look the same. The real name is only ever a request parameter.
+    """
+    shown: dict[str, str] = {}
+    alike: Counter[str] = Counter()
+    for name in sorted(set(names)):
+        masked = mask_personal(name)
+        alike[masked] += 1
+        shown[name] = f"{masked} ({alike[masked]})" if alike[masked] > 1 else masked
+    return shown
 
 
 def unless(strange: bool) -> bool | None:  # noqa: FBT001  (reads as `granted or unless(strange)`)

@@ -7,16 +7,18 @@ Everything that goes wrong leaves here as Unavailable with a reason of the close
 from __future__ import annotations
 
 import asyncio
-import json
+import itertools
 import random
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from auditor.exchanges import _gate, _signer
+from auditor.exchanges import _body, _gate, _signer
 from auditor.exchanges._base import Answer, Connector, Endpoint, Failure, Unavailable, by_status
 from auditor.exchanges._budget import Budgets
+from auditor.exchanges._shape import ShapeError
 from auditor.model.evidence import Reason
 from auditor.redaction import Secret, scrub
 
@@ -26,35 +28,58 @@ if TYPE_CHECKING:
 DEADLINE = 15.0
 """Seconds one attempt may take, from connecting to the last byte."""
 ATTEMPTS = 3
-LARGEST_BODY = 16 * 2**20
+FIRST_PAUSE = 0.4
+"""Seconds before the second attempt, doubled for the third, each give or take half."""
 _LONGEST_PAUSE = 10.0
-_MOVED = range(300, 400)
-_DEEPEST = 64
+_LARGEST_SKEW = 86_400_000
 
 _TIMED_OUT = Failure(reason=Reason.TIMEOUT, code="timeout", meaning="no complete answer in time", retry=True)
 _NO_CONNECTION = Failure(reason=Reason.TIMEOUT, code="connection", meaning="no connection", retry=True)
-_REDIRECTED = Failure(
-    reason=Reason.MALFORMED_RESPONSE, code="redirect", meaning="answered with a redirect; not followed"
-)
-_TOO_LARGE = Failure(reason=Reason.MALFORMED_RESPONSE, code="size", meaning="answered with more than 16 MiB")
 _NOT_JSON = Failure(
     reason=Reason.MALFORMED_RESPONSE, code="json", meaning="answered with something that is not JSON", retry=True
 )
+_NONSENSE = Failure(
+    reason=Reason.IMPLAUSIBLE_RESPONSE, code="key", meaning="refused a key where none was given or needed"
+)
+_UNASKABLE = Failure(
+    reason=Reason.IMPLAUSIBLE_RESPONSE, code="gate", meaning="the exchange named something that cannot be asked for"
+)
+_UNSIGNABLE = Failure(
+    reason=Reason.INVALID_KEY,
+    code="unsigned",
+    meaning="this key cannot sign: it is not of the form the exchange gives out; nothing was sent",
+    lockout=True,
+)
+_ABOUT_THE_KEY = {Reason.INVALID_KEY, Reason.ACCOUNT_FROZEN}
+_numbers = itertools.count()
 
 
 class Venue:
-    """The connections and budgets of one venue at one address, shared by all its accounts in a run."""
+    """The connections and budgets of one venue at one address, shared by all its accounts in a run.
+
+    What is the same for every account is asked once a run: public endpoints, and the difference of the clocks.
+    """
 
     def __init__(self, connector: Connector, *, endpoint: str | None = None, deadline: float = DEADLINE) -> None:
         self.connector = connector
         self.endpoint = endpoint.rstrip("/") if endpoint else None
         self.deadline = deadline
         self.budgets = Budgets()
+        self.skew: int | None = None
+        """Milliseconds by which this machine's clock is ahead, once the venue complained."""
+        self.shut: Unavailable | None = None
+        """Set once the venue locked out this address: no key asks again."""
+        self.unsigned: _signer.Signer | None = None
+        """For public endpoints: it holds no key."""
         self._session: aiohttp.ClientSession | None = None
+        self._learning = asyncio.Lock()
+        self._public: dict[tuple[str, ...], _Once] = {}
 
     async def __aenter__(self) -> Self:
         import aiohttp
 
+        await _signer.warm_up(self.connector.ccxt_class)
+        self.unsigned = _signer.Signer(self.connector.ccxt_class, {}, self.endpoint)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100, enable_cleanup_closed=False),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -63,6 +88,8 @@ class Venue:
             auto_decompress=False,
             headers={"User-Agent": "exchange-auditor", "Accept-Encoding": "identity"},
         )
+        # aiohttp would send a GET once more by itself where the venue hangs up: outside the budget, and uncounted.
+        self._session._retry_connection = False  # noqa: SLF001
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -72,6 +99,25 @@ class Venue:
     def key(self, credentials: Mapping[str, Secret]) -> KeyDoor:
         """The door of one key."""
         return KeyDoor(self, credentials)
+
+    async def public(self, place: tuple[str, ...], ask: Callable[[], Awaitable[Any]]) -> Any:
+        """The answer of a public endpoint: asked by the first account that wants it, the same for all."""
+        return await self._public.setdefault(place, _Once()).get(ask)
+
+    async def learn_skew(self, ask: Callable[[Endpoint], Awaitable[Any]]) -> bool:
+        """Whether the difference of the clocks is known now; asks the venue's clock once."""
+        clock = self.connector.clock
+        async with self._learning:
+            if self.skew is not None or clock is None:
+                return self.skew is not None
+            before = time.time()
+            try:
+                theirs = self.connector.server_time(await ask(clock))
+            except (Unavailable, ShapeError):
+                return False
+            skew = int((before + time.time()) / 2 * 1000) - theirs
+            self.skew = skew if abs(skew) <= _LARGEST_SKEW else None
+            return self.skew is not None
 
     async def send(self, request: _signer.SignedRequest) -> Answer:
         """One request over our own session. Raises Unavailable for whatever is not a complete, bounded JSON answer."""
@@ -87,57 +133,33 @@ class Venue:
                 data=request.body,
                 allow_redirects=False,
             ) as response:
-                raw = await _bounded(response)
-                return _answer(response.status, raw, response.headers)
+                return await _body.read(response)
         except TimeoutError:
             raise Unavailable(_TIMED_OUT) from None
         except (aiohttp.ClientPayloadError, zlib.error):
-            raise Unavailable(_NOT_JSON, "the answer was cut off") from None
+            raise Unavailable(_body.CUT_OFF) from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(_NO_CONNECTION, f"no connection ({type(error).__name__})") from None
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    if response.status in _MOVED:
-        raise Unavailable(_REDIRECTED)
-    raw = bytearray()
-    async for chunk in response.content.iter_chunked(2**16):
-        raw += chunk
-        if len(raw) > LARGEST_BODY:
-            raise Unavailable(_TOO_LARGE)
-    if response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "deflate"}:
-        inflated = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(bytes(raw), LARGEST_BODY + 1)
-        if len(inflated) > LARGEST_BODY:
-            raise Unavailable(_TOO_LARGE)
-        return inflated
-    return bytes(raw)
+@dataclass(slots=True)
+class _Once:
+    """One answer for many who ask, a refusal included. Whoever is cancelled leaves the asking to the next."""
 
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    answer: tuple[Any, Unavailable | None] | None = None
 
-def _answer(status: int, raw: bytes, headers: Mapping[str, str]) -> Answer:
-    text = raw[:2000].decode("utf-8", "replace")
-    try:
-        body = json.loads(raw, parse_constant=_no_constant)
-        _refuse_depth(body)
-    except (ValueError, RecursionError):
-        body = None
-    return Answer(status=status, body=body, text=text, headers={name.lower(): value for name, value in headers.items()})
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _refuse_depth(body: Any) -> None:
-    level = [body]
-    for _ in range(_DEEPEST):
-        level = [child for item in level if isinstance(item, (dict, list)) for child in _children(item)]
-        if not level:
-            return
-    raise ValueError("nested too deeply")
-
-
-def _children(item: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(item.values()) if isinstance(item, dict) else item
+    async def get(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        async with self.lock:
+            if self.answer is None:
+                try:
+                    self.answer = (await ask(), None)
+                except Unavailable as refusal:
+                    self.answer = (None, refusal)
+        body, refused = self.answer
+        if refused is not None:
+            raise refused.again()
+        return body
 
 
 class KeyDoor:
@@ -150,10 +172,8 @@ class KeyDoor:
     def __init__(self, venue: Venue, credentials: Mapping[str, Secret]) -> None:
         self._venue = venue
         self._signer = _signer.Signer(venue.connector.ccxt_class, credentials, venue.endpoint)
-        self._public = _signer.Signer(venue.connector.ccxt_class, {}, venue.endpoint)
-        self._key = str(id(self))
+        self._key = str(next(_numbers))
         self._shut: Unavailable | None = None
-        self._skew_known = False
         self._turn = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -162,60 +182,100 @@ class KeyDoor:
     async def fetch(self, endpoint: Endpoint, params: Mapping[str, str] | None = None) -> Any:
         """Decoded JSON of a declared endpoint. Raises Unavailable."""
         _gate.check_declared(endpoint, self._venue.connector.endpoints)
-        pause = 0.0
-        for attempt in range(1, ATTEMPTS + 1):
-            await asyncio.sleep(pause)
+        asked = dict(params or {})
+        if endpoint.public and endpoint != self._venue.connector.clock:
+            place = (endpoint.name, *(part for pair in sorted(asked.items()) for part in pair))
+            return await self._venue.public(place, lambda: self._ask(endpoint, asked))
+        return await self._ask(endpoint, asked)
+
+    async def _ask(self, endpoint: Endpoint, params: Mapping[str, str]) -> Any:
+        """Up to ATTEMPTS of one request, and one more where only the clock was wrong."""
+        clock_set = endpoint.public
+        attempt = 1
+        while True:
             try:
-                return await self._once(endpoint, params or {})
+                return await self._once(endpoint, params)
             except Unavailable as refusal:
-                pause = await self._pause_after(refusal, attempt)
-        raise AssertionError("the last attempt raises")
+                if refusal.failure.reason is Reason.CLOCK_SKEW and not clock_set:
+                    clock_set = True
+                    if await self._venue.learn_skew(lambda clock: self._ask(clock, {})):
+                        continue
+                await asyncio.sleep(self._pause(refusal, endpoint, attempt))
+                attempt += 1
 
     async def _once(self, endpoint: Endpoint, params: Mapping[str, str]) -> Any:
+        self._refuse_if_shut(endpoint)
         await self._venue.budgets.take(endpoint.name, endpoint.limit, self._key)
         if self._venue.connector.serial and not endpoint.public:
             async with self._turn:
                 return await self._exchange(endpoint, params)
         return await self._exchange(endpoint, params)
 
+    def _refuse_if_shut(self, endpoint: Endpoint) -> None:
+        shut = self._venue.shut or (None if endpoint.public else self._shut)
+        if shut is not None:
+            raise shut.again()
+
     async def _exchange(self, endpoint: Endpoint, params: Mapping[str, str]) -> Any:
-        if self._shut is not None and not endpoint.public:
-            raise self._shut
-        request = (self._public if endpoint.public else self._signer).sign(endpoint, params)
-        _gate.check_signed(request, endpoint, params, self._venue.endpoint)
-        answer = await self._venue.send(request)
-        failure = self._venue.connector.classify(answer, endpoint) or by_status(answer)
-        if failure is None and answer.body is None:
-            failure = _NOT_JSON
+        self._refuse_if_shut(endpoint)
+        answer = await self._venue.send(self._signed(endpoint, params))
+        failure = _judged(self._venue.connector.classify(answer, endpoint), answer, endpoint)
         if failure is None:
             return answer.body
-        refusal = Unavailable(failure, scrub(f"{failure.meaning} (HTTP {answer.status}, code {failure.code})"))
+        code = "•••" if self._signer.knows(failure.code) else scrub(failure.code)
+        failure = replace(failure, code=code, meaning=scrub(failure.meaning))
+        refusal = Unavailable(failure, f"{failure.meaning} (HTTP {answer.status}, code {code})")
         refusal.retry_after = _seconds(answer.headers.get("retry-after"))
+        if failure.address:
+            self._venue.shut = refusal
         if failure.lockout and not endpoint.public:
             self._shut = refusal
         raise refusal
 
-    async def _pause_after(self, refusal: Unavailable, attempt: int) -> float:
-        """Seconds to wait before the next attempt; raises `refusal` where another one cannot help."""
+    def _signed(self, endpoint: Endpoint, params: Mapping[str, str]) -> _signer.SignedRequest:
+        signer = self._venue.unsigned if endpoint.public else self._signer
+        assert signer is not None
+        signer.set_skew(self._venue.skew or 0)
+        try:
+            _gate.check_params(params)
+            request = signer.sign(endpoint, params)
+            _gate.check_signed(request, endpoint, params, self._venue.endpoint)
+        except _gate.ParameterError as error:
+            if not params:
+                raise
+            raise Unavailable(_UNASKABLE, f"{_UNASKABLE.meaning}: {error}") from None
+        except _signer.UnsignableError as error:
+            self._shut = Unavailable(_UNSIGNABLE, f"{_UNSIGNABLE.meaning} ({error})")
+            raise self._shut.again() from None
+        return request
+
+    def _pause(self, refusal: Unavailable, endpoint: Endpoint, attempt: int) -> float:
+        """Seconds to wait before the next attempt; raises `refusal` where another one cannot help, or not soon."""
         failure = refusal.failure
-        if failure.reason is Reason.CLOCK_SKEW and not self._skew_known and self._venue.connector.clock is not None:
-            self._skew_known = True
-            await self._learn_skew(self._venue.connector.clock)
-            return 0.0
-        if not failure.retry or failure.lockout or attempt == ATTEMPTS or refusal is self._shut:
+        if not failure.retry or failure.lockout or attempt >= ATTEMPTS:
             raise refusal
-        asked = refusal.retry_after or 0.0
+        turn = self._venue.budgets.wait(endpoint.name, endpoint.limit, self._key)
+        asked = max(refusal.retry_after or 0.0, turn)
         if asked > _LONGEST_PAUSE:
             raise refusal
-        backoff: float = 0.2 * 2**attempt
-        return max(asked, backoff * random.uniform(0.5, 1.5))  # noqa: S311  (jitter, not cryptography)
+        backoff: float = FIRST_PAUSE * 2 ** (attempt - 1)
+        return max(refusal.retry_after or 0.0, backoff * random.uniform(0.5, 1.5))  # noqa: S311  (jitter, not cryptography)
 
-    async def _learn_skew(self, clock: Endpoint) -> None:
-        before = time.time()
-        body = await self.fetch(clock)
-        local = (before + time.time()) / 2 * 1000
-        self._signer.set_skew(int(local) - self._venue.connector.server_time(body))
+
+def _judged(failure: Failure | None, answer: Answer, endpoint: Endpoint) -> Failure | None:
+    """What the answer means: the venue's own words, but not against a key where they stand in place of an outage's (an
+    internal error, a page that is no JSON) or answer a request that carried no key.
+    """
+    if failure is not None and failure.reason in _ABOUT_THE_KEY:
+        if answer.body is None or answer.status >= 500:  # noqa: PLR2004
+            failure = None
+        elif endpoint.public:
+            return by_status(answer) or _NONSENSE
+    if failure is None:
+        failure = by_status(answer)
+    return _NOT_JSON if failure is None and answer.body is None else failure
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header is not None and header.isdigit() and len(header) < 6 else None  # noqa: PLR2004
+    plain = header is not None and header.isascii() and header.isdigit() and len(header) < 6  # noqa: PLR2004
+    return float(header) if plain and header else None

@@ -6,15 +6,14 @@ tick, where in the venue's pages the owner sees what no API shows, the steps of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from auditor import yamlio
 from auditor.errors import Fault, InputError
-from auditor.model.evidence import Source
 from auditor.model.facts import catalogue, suggestion
+from auditor.model.venue import Policy, VenueFile
 
 _KEYS = {
     "id",
@@ -31,51 +30,6 @@ _KEYS = {
     "hidden",
 }
 _POLICY_KEYS = {"value", "sources", "as_of", "confidence", "condition"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """A fact the venue fixes. `value` is None where nobody could establish it; `condition` is what limits it."""
-
-    fact: str
-    value: Any
-    sources: tuple[str, ...]
-    as_of: str | None
-    confidence: str
-    condition: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueFile:
-    """One exchange as its file describes it. `connector` is None for a venue without an API."""
-
-    id: str
-    name: str
-    connector: str | None
-    credentials: tuple[str, ...]
-    permissions_tick: tuple[str, ...]
-    permissions_never: tuple[str, ...]
-    policies: tuple[Policy, ...]
-    where: dict[str, str]
-    needs_more: dict[str, str]
-    remedies: dict[str, tuple[str, ...]]
-    traps: tuple[str, ...]
-    hidden: tuple[str, ...]
-
-    def facts(self, scope: str) -> dict[str, Any]:
-        """The known policies of a scope (`venue` or `account`) by fact name."""
-        return {
-            policy.fact.partition(".")[2]: policy.value
-            for policy in self.policies
-            if policy.fact.startswith(scope + ".") and policy.value is not None
-        }
-
-    def source(self, fact: str) -> Source | None:
-        """Where a policy comes from."""
-        for policy in self.policies:
-            if policy.fact == fact and policy.value is not None:
-                return Source(by="venue", ref="; ".join(policy.sources), at=policy.as_of)
-        return None
 
 
 def ids() -> tuple[str, ...]:

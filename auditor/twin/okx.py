@@ -6,7 +6,8 @@ Source: https://www.okx.com/docs-v5/en/ (REST authentication; account configurat
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from aiohttp import web
@@ -42,6 +43,7 @@ class Twin(TwinVenue):
         self.sub_keys = _sub_keys()
         self.events: list[dict[str, Any]] = []
         self.page = 100
+        self.clock_ahead = timedelta(0)
         self.signed = {
             ("GET", "/api/v5/account/config"): self._config,
             ("GET", "/api/v5/users/subaccount/list"): self._list,
@@ -50,9 +52,7 @@ class Twin(TwinVenue):
         }
         self.public = {
             ("GET", "/api/v5/system/status"): lambda _request: _body(self.events),
-            ("GET", "/api/v5/public/time"): lambda _request: _body(
-                [{"ts": str(int(datetime.now(UTC).timestamp() * 1000))}]
-            ),
+            ("GET", "/api/v5/public/time"): lambda _request: _body([{"ts": str(int(self._now().timestamp() * 1000))}]),
         }
 
     def sample_keys(self) -> list[TwinKey]:
@@ -83,13 +83,16 @@ class Twin(TwinVenue):
             }
         }
 
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.clock_ahead
+
     def authenticate(self, request: web.Request, body: str) -> TwinKey:
         key = self.keys.get(request.headers.get("OK-ACCESS-KEY", ""))
         if key is None:
             raise Refused(Refusal.BAD_KEY)
         stamp = request.headers.get("OK-ACCESS-TIMESTAMP", "")
         try:
-            age = datetime.now(UTC) - datetime.fromisoformat(stamp)
+            age = self._now() - datetime.fromisoformat(stamp)
         except (ValueError, TypeError):
             raise Refused(Refusal.BAD_TIMESTAMP) from None
         if abs(age.total_seconds()) > _WINDOW_SECONDS:
@@ -98,7 +101,8 @@ class Twin(TwinVenue):
         signed = same(digest, request.headers.get("OK-ACCESS-SIGN", ""))
         if not signed or request.headers.get("OK-ACCESS-PASSPHRASE") != key.password:
             raise Refused(Refusal.BAD_SIGNATURE)
-        if key.about["ip"] and self.caller not in key.about["ip"].split(","):
+        listed = [ip_network(entry, strict=False) for entry in key.about["ip"].split(",") if entry]
+        if listed and not any(ip_address(self.caller) in block for block in listed):
             raise Refused(Refusal.FOREIGN_IP)
         return key
 
@@ -118,14 +122,19 @@ class Twin(TwinVenue):
         self._main_only(key)
         older_than = int(request.query.get("after", 10**15))
         newest_first = sorted(self.sub_accounts, key=lambda sub: -int(sub["ts"]))
-        return _body([sub for sub in newest_first if int(sub["ts"]) < older_than][: self.page])
+        length = min(self.page, int(request.query.get("limit", 100)))
+        return _body([sub for sub in newest_first if int(sub["ts"]) < older_than][:length])
 
     def _keys_of_sub(self, request: web.Request, key: TwinKey) -> dict[str, Any]:
         self._main_only(key)
         return _body(self.sub_keys.get(request.query.get("subAcct", ""), []))
 
-    def _currencies(self, _request: web.Request, _key: TwinKey) -> dict[str, Any]:
-        return _body([{"ccy": "USDT", "chain": "USDT-TRC20", "canWd": True, "wdQuota": "10000000", "usedWdQuota": "0"}])
+    def _currencies(self, request: web.Request, _key: TwinKey) -> dict[str, Any]:
+        asked = request.query.get("ccy", "")
+        listed = [ccy for ccy in ("BTC", "ETH", "USDC") if not asked or ccy in asked.split(",")]
+        return _body(
+            [{"ccy": ccy, "chain": ccy, "canWd": True, "wdQuota": "10000000", "usedWdQuota": "0"} for ccy in listed]
+        )
 
 
 def _sub_accounts() -> list[dict[str, Any]]:

@@ -1,0 +1,83 @@
+"""The body of an HTTP answer: bounded in bytes, also after decompression, and in depth; decoded without NaN or infinity.
+
+Knows no venue and no key. What it cannot read is no answer: a reason, or a body of None.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from auditor.exchanges._base import Answer, Failure, Unavailable
+from auditor.model.evidence import Reason
+
+if TYPE_CHECKING:
+    import aiohttp
+
+LARGEST = 16 * 2**20
+"""Bytes, before and after decompression."""
+_TEXT = 2000
+_MOVED = range(300, 400)
+_DEEPEST = 64
+
+CUT_OFF = Failure(reason=Reason.MALFORMED_RESPONSE, code="cut", meaning="the answer was cut off", retry=True)
+_REDIRECTED = Failure(
+    reason=Reason.MALFORMED_RESPONSE, code="redirect", meaning="answered with a redirect; not followed"
+)
+_TOO_LARGE = Failure(reason=Reason.MALFORMED_RESPONSE, code="size", meaning="answered with more than 16 MiB")
+
+
+async def read(response: aiohttp.ClientResponse) -> Answer:
+    """The answer, complete. Raises Unavailable where it is a redirect, too large or cut off; `body` is None where it is
+    not JSON we would read.
+    """
+    raw = await _bounded(response)
+    text = raw[:_TEXT].decode("utf-8", "replace")
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(status=response.status, body=_decoded(raw), text=text, headers=headers)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    if response.status in _MOVED:
+        raise Unavailable(_REDIRECTED)
+    raw = bytearray()
+    async for chunk in response.content.iter_chunked(2**16):
+        raw += chunk
+        if len(raw) > LARGEST:
+            raise Unavailable(_TOO_LARGE)
+    if response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "deflate"}:
+        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        inflated = inflater.decompress(bytes(raw), LARGEST + 1)
+        if len(inflated) > LARGEST:
+            raise Unavailable(_TOO_LARGE)
+        if not inflater.eof:
+            raise Unavailable(CUT_OFF)
+        return inflated
+    return bytes(raw)
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        body = json.loads(raw, parse_constant=_no_constant)
+        _refuse_depth(body)
+    except (ValueError, RecursionError):
+        return None
+    return body
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _refuse_depth(body: Any) -> None:
+    level = [body]
+    for _ in range(_DEEPEST):
+        level = [child for item in level if isinstance(item, (dict, list)) for child in _children(item)]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
+
+
+def _children(item: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(item.values()) if isinstance(item, dict) else item
