@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +77,6 @@ def load(path: Path, *, account_name: str, exchange: str, now: datetime) -> Atte
     if reading.faults:
         raise InputError(reading.faults)
     return attestation
-
-
-def with_answers(attestation: Attestation, answers: Mapping[str, Any], *, now: datetime, days: int) -> Attestation:
-    """The attestation with facts of the account (by path) stated anew, good for `days` days from `now`."""
-    today = now.astimezone(UTC).date()
-    source = Source(by="attest", at=today.isoformat(), expires=(today + timedelta(days=days)).isoformat())
-    stated = {catalogue()[path].name: value for path, value in answers.items()}
-    return replace(
-        attestation,
-        account={**attestation.account, **stated},
-        sources={**attestation.sources, **dict.fromkeys(answers, source)},
-    )
 
 
 def value_fault(fact: Fact, value: Any, now: datetime) -> str | None:

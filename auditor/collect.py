@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from typing import Any
 
 from auditor import attestations, credentials, snapshots
 from auditor.config import AccountConfig
@@ -19,9 +20,9 @@ from auditor.exchanges._base import Connector, Sheet
 from auditor.exchanges._transport import Venue
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason, Snapshot
-from auditor.redaction import Secret
+from auditor.redaction import Secret, masked_id, scrub
 
-ACCOUNT_DEADLINE = 120.0
+ACCOUNT_DEADLINE = 900.0
 """Seconds all calls of one key may take together; what was seen by then counts."""
 
 Progress = Callable[[str, int, int], None]
@@ -97,6 +98,9 @@ async def _sheets(
                 venues[place] = Venue(connector, endpoint=account.endpoint)
                 await stack.enter_async_context(venues[place])
             sheets = await asyncio.gather(*[_one_key(connector, venues[place], held) for held in secrets[account.name]])
+            own = [secret for held in secrets[account.name] for secret in held.values()]
+            for sheet in sheets:
+                _clean(sheet, own)
             done += 1
             progress(account.name, done, len(accounts))
             return sheets
@@ -130,3 +134,21 @@ async def _one_key(connector: Connector, venue: Venue, held: Mapping[str, Secret
         if row.get("is_audit_key") and "public_id" not in row and "apiKey" in held:
             row["public_id"] = held["apiKey"].reveal()
     return sheet
+
+
+def _clean(sheet: Sheet, own: Sequence[Secret]) -> None:
+    """Takes out of every text what the exchange, or whoever wrote a label, may have repeated in it: a credential of the
+    account, or the whole public id of a key.
+    """
+    for table in (sheet.account, sheet.venue, *(row for rows in sheet.rows.values() for row in rows or ())):
+        public_id = table.get("public_id")
+        for name in table.keys() - {"public_id"}:
+            table[name] = _cleaned(table[name], own, public_id)
+
+
+def _cleaned(value: Any, own: Sequence[Secret], public_id: str | None) -> Any:
+    if isinstance(value, list):
+        return [_cleaned(item, own, public_id) for item in value]
+    if not isinstance(value, str):
+        return value
+    return scrub(value.replace(public_id, masked_id(public_id)) if public_id else value, of=own)

@@ -46,6 +46,7 @@ _GRAMMAR = {
     "cmd": re.compile(_TEXT),
     "vault": re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}"),
 }
+_MEANT = "does the reference name what you meant?"
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15}){1,4}")  # looks like a name and not like a key
 _PEM = re.compile(r"-----BEGIN [^\n]*-----\n.*\n-----END [^\n]*-----\n?", re.DOTALL)
 
@@ -88,10 +89,10 @@ def _checked(value: str, what: str) -> str:
     pem = bool(_PEM.fullmatch(unix))
     value = unix if pem else value
     if not value.strip():
-        raise CredentialError(f"{what} is empty")
+        raise CredentialError(f"{what} is empty", hint=_MEANT)
     kinds = {unicodedata.category(char) for char in value if not (pem and char == "\n")}
     if "Cs" in kinds:
-        raise CredentialError(f"{what} is not UTF-8 text")
+        raise CredentialError(f"{what} is not UTF-8 text", hint=_MEANT)
     if kinds & {"Cc", "Zl", "Zp"}:
         hint = "a key is one line; often it is a line break at the end that was stored with it"
         raise CredentialError(f"{what} holds a line break or another control character", hint=hint)
@@ -121,6 +122,7 @@ def read_private(path: Path, *, field: str) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         problem = f"cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+        hint = "a path without / at its beginning is taken from the folder of the configuration"
     else:
         try:
             problem, hint = _not_private(os.fstat(descriptor))
@@ -135,7 +137,7 @@ def read_private(path: Path, *, field: str) -> str:
 
 def _not_private(status: os.stat_result) -> tuple[str | None, str | None]:
     if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file", None
+        return "is not a regular file", _MEANT
     if status.st_uid != os.geteuid():
         return "belongs to another user", "the user who runs auditor must own it"
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -144,7 +146,7 @@ def _not_private(status: os.stat_result) -> tuple[str | None, str | None]:
             "chmod 600 it; if others may have read it, replace the key",
         )
     if status.st_size > LARGEST:
-        return "is larger than 64 KiB", "is this the file you meant?"
+        return "is larger than 64 KiB", _MEANT
     return None, None
 
 

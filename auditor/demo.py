@@ -26,9 +26,10 @@ _ANSWERED, _EXPIRES = "2026-11-01", "2099-12-31"
 
 
 def venues() -> list[TwinVenue]:
-    """A twin of every venue that has one, sample accounts inside."""
+    """The twins that the demo shows, sample accounts inside."""
     names = sorted(found.name for found in pkgutil.iter_modules(twin.__path__) if not found.name.startswith("_"))
-    return [importlib.import_module(f"auditor.twin.{name}").Twin() for name in names]
+    found = [importlib.import_module(f"auditor.twin.{name}").Twin for name in names]
+    return [made() for made in found if made.in_demo]
 
 
 @contextmanager
@@ -55,12 +56,12 @@ def run(now: datetime | None = None) -> Report:
     identity = Identity.ephemeral("demo")
     twins = venues()
     with served(twins):
-        accounts = [_account(one) for one in twins]
+        accounts = [account(one) for one in twins]
         snapshots = collect.collect(
             accounts,
             stated={one.account_name: _stated(one) for one in twins},
             identity=identity,
-            environ=_environ(twins),
+            environ=environ(twins),
             now=moment,
         )
     judged_by = pipeline.Run(rules=pipeline.rule_files(None), identity=identity, now=moment, sample=True)
@@ -72,12 +73,12 @@ def _variable(one: TwinVenue, field: str) -> str:
     return f"DEMO_{one.id}_{field}".upper()
 
 
-def _environ(twins: list[TwinVenue]) -> dict[str, str]:
+def environ(twins: list[TwinVenue]) -> dict[str, str]:
     """An environment of its own: the demo reads nothing of the user's."""
     return {_variable(one, field): value for one in twins for field, value in one.sample_credentials().items()}
 
 
-def _account(one: TwinVenue) -> AccountConfig:
+def account(one: TwinVenue) -> AccountConfig:
     block = {field: f"env:{_variable(one, field)}" for field in one.credentials}
     return AccountConfig(name=one.account_name, exchange=one.id, credentials=(block,), endpoint=one.url)
 

@@ -21,6 +21,10 @@ FIELD = "identity_key"
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
+class NotKeptError(CredentialError):
+    """There is no identity key yet, and none can be made where it should be kept."""
+
+
 class Identity:
     """Holds the key, shows nothing of it."""
 
@@ -36,6 +40,11 @@ class Identity:
         """A key anybody can compute from `seed`: for samples and tests, whose fingerprints protect nobody."""
         return cls(Secret(hashlib.sha256(b"auditor/ephemeral/" + seed.encode()).hexdigest()))
 
+    @classmethod
+    def of_this_run(cls) -> Identity:
+        """A key that nobody has, and that is forgotten: its fingerprints match those of no other run."""
+        return cls(Secret(secrets.token_hex(32)))
+
     def fingerprint(self, *parts: str) -> str:
         """32 hex digits that stand for `parts`. Parts are length-prefixed: ("ab", "c") is never ("a", "bc")."""
         encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
@@ -47,7 +56,9 @@ class Identity:
 
 
 def load(reference: str, *, environ: Mapping[str, str]) -> Identity:
-    """The identity behind a reference. A `file:` that is not there is made. Raises CredentialError."""
+    """The identity behind a reference. A `file:` that is not there is made. Raises CredentialError, and of it
+    NotKeptError where a file cannot be made.
+    """
     kind, _, rest = reference.partition(":")
     if kind == "file" and credentials.is_reference(reference):
         _make_once(rest, environ)
@@ -66,4 +77,4 @@ def _make_once(text: str, environ: Mapping[str, str]) -> None:
         reason = error.strerror or type(error).__name__
     if reason is not None:
         hint = "set identity_key in auditor.yaml to a place that can be written"
-        raise CredentialError(f"{FIELD}: the key file cannot be made: {reason}", hint=hint)
+        raise NotKeptError(f"{FIELD}: the key file cannot be made: {reason}", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from auditor.engine.intake import Evidence
 from auditor.exchanges import _venue
 from auditor.identity import Identity
 from auditor.model.evidence import Reason, Snapshot
-from auditor.model.facts import LISTS, catalogue
+from auditor.model.facts import LISTS, catalogue, of_scope
 from auditor.model.report import (
     AccountReport,
     Finding,
@@ -36,6 +37,7 @@ from auditor.ruleset import loader
 from auditor.snapshots import restate
 
 _DELIBERATE = {Reason.NOT_EXPOSED, Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.ATTESTATION_EXPIRED}
+_OWNER = {"attest", "config"}
 _EXIT = {Severity.LOW: 10, Severity.MEDIUM: 11, Severity.HIGH: 12, Severity.CRITICAL: 13}
 INCOMPLETE = 4
 
@@ -61,27 +63,13 @@ def attestation_path(config: Config, account: AccountConfig) -> Path:
 
 
 def attested(config: Config, accounts: Sequence[AccountConfig], now: datetime) -> dict[str, attestations.Attestation]:
-    """What the owner stated about each account that has an attestation file."""
+    """What the owner stated about each account that has an attestation file. Raises InputError."""
     paths = {account: attestation_path(config, account) for account in accounts}
     return {
         account.name: attestations.load(path, account_name=account.name, exchange=account.exchange, now=now)
         for account, path in paths.items()
-        if path.exists()
+        if os.path.lexists(path)
     }
-
-
-def snapshots(
-    config: Config,
-    accounts: Sequence[AccountConfig],
-    *,
-    identity: Identity,
-    environ: Mapping[str, str],
-    now: datetime,
-    progress: collect.Progress = lambda _name, _done, _all: None,
-) -> list[Snapshot]:
-    """Collects all accounts over the network. Raises InputError and CredentialError before anything is sent."""
-    stated = attested(config, accounts, now)
-    return collect.collect(accounts, stated=stated, identity=identity, environ=environ, now=now, progress=progress)
 
 
 def with_answers(
@@ -118,12 +106,12 @@ def judge(evidence: Evidence, run: Run) -> Report:
         formula=score.FORMULA,
         sample=run.sample,
     )
-    return Report(run=info, summary=_summary(accounts), accounts=tuple(accounts))
+    return Report(run=info, summary=summary(accounts), accounts=tuple(accounts))
 
 
 def _worst_first(account: AccountReport) -> tuple[Any, ...]:
     held = account.score
-    return (held.low is None, held.low or 0.0, held.high or 0.0, account.name)
+    return (held.low is None, held.low or 0.0, held.high or 0.0, account.name, account.exchange, account.collected_at)
 
 
 def _account(
@@ -154,11 +142,17 @@ def _score(found: Sequence[Finding], rules: Mapping[str, Rule], snapshot: Snapsh
     by_rule: dict[str, list[Outcome]] = {rule: [] for rule in rules}
     for finding in found:
         by_rule[finding.rule].append(finding.outcome)
-    stated = {path for path, source in snapshot.sources.items() if source.by in {"attest", "config"}}
+    stated = {fact for path, source in snapshot.sources.items() if source.by in _OWNER for fact in _stands_for(path)}
     attested_rules = {id_ for id_, rule in rules.items() if stated & set(advice.resting_on(rule))}
     return score.score(
         {rule: score.of_account(seen) for rule, seen in by_rule.items()}, rules, frozenset(attested_rules)
     )
+
+
+def _stands_for(path: str) -> list[str]:
+    """The facts that a source is about: one, or all of a list or of a scope."""
+    scope = next((scope for scope, key in LISTS.items() if key == path), path)
+    return [path] if path in catalogue() else [fact.path for fact in of_scope(scope).values()]
 
 
 def _inventory(snapshot: Snapshot) -> Inventory:
@@ -167,7 +161,8 @@ def _inventory(snapshot: Snapshot) -> Inventory:
     return Inventory(api_keys=lists["api_keys"], addresses=lists["addresses"], complete=complete)
 
 
-def _summary(accounts: Sequence[AccountReport]) -> Summary:
+def summary(accounts: Sequence[AccountReport]) -> Summary:
+    """What a run says in a line of its accounts, worst first."""
     failing = [
         (account, finding) for account in accounts for finding in account.findings if finding.outcome is Outcome.FAIL
     ]

@@ -15,10 +15,12 @@ from auditor.attestations import Attestation, Row
 from auditor.exchanges._base import Sheet
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason, Snapshot, Source
-from auditor.model.facts import LISTS
+from auditor.model.facts import LISTS, catalogue
 from auditor.redaction import mask_personal, masked_id
 
 _TEXTS = ("label", "sub_account", "text", "name", "ip")
+_STATED = "attestation"
+"""The endpoint of problems with what the owner stated."""
 _TROUBLED = {"degraded", "maintenance"}
 
 
@@ -51,20 +53,36 @@ def restate(snapshot: Snapshot, attestation: Attestation | None, now: datetime) 
     if attestation is None:
         return snapshot
     made = _Making(snapshot.name, snapshot.exchange, None)
-    made.account = {fact: value for fact, value in snapshot.account.items() if fact not in {"name", "exchange"}}
-    made.rows = {scope: snapshot.rows(scope) for scope in LISTS}
-    made.sources = {path: source for path, source in snapshot.sources.items() if source.by != "attest"}
-    for path in snapshot.sources.keys() - made.sources.keys():
-        made.account.pop(path.partition(".")[2], None)
-    made.problems = list(snapshot.problems)
+    stated = {path for path, source in snapshot.sources.items() if source.by == "attest"}
+    made.account = _unstated("account", snapshot.account, stated)
+    for scope, key in LISTS.items():
+        rows = None if key in stated else snapshot.rows(scope)
+        made.rows[scope] = None if rows is None else [_unstated(scope, row, stated) for row in rows]
+    made.sources = {
+        path: replace(source, contradicts=None) if path in attestation.sources else source
+        for path, source in snapshot.sources.items()
+        if path not in stated
+    }
+    made.problems = [problem for problem in snapshot.problems if problem.endpoint != _STATED]
     made.attest(attestation, now)
+    lists: dict[str, Any] = {key: made.rows[scope] for scope, key in LISTS.items()}
     return replace(
         snapshot,
-        account={"name": snapshot.name, "exchange": snapshot.exchange, **made.account},
+        account={**made.account, "name": snapshot.name, "exchange": snapshot.exchange},
         sources=made.sources,
         problems=tuple(dict.fromkeys(made.problems)),
-        vendors=made.rows["vendor"],
+        **lists,
     )
+
+
+def _unstated(scope: str, row: Mapping[str, Any], stated: set[str]) -> dict[str, Any]:
+    """A row without what its owner stated. Of a fact that an API may show too nobody knows whose it was: it stays."""
+    known = catalogue()
+    return {
+        fact: value
+        for fact, value in row.items()
+        if f"{scope}.{fact}" not in stated or (scope in LISTS and "api" in known[f"{scope}.{fact}"].by)
+    }
 
 
 def counted(snapshot: Snapshot, count: int, as_of: str) -> Snapshot:
@@ -143,17 +161,26 @@ class _Making:
                 self.sources[LISTS[scope]] = sheet.sources[LISTS[scope]]
                 known = {row["fingerprint"]: row for row in held if "fingerprint" in row}
                 for row in (self._identified(scope, row) for row in rows):
-                    self._merge(held, known, row)
+                    self._merge(scope, held, known, row)
         self.problems += sheet.problems
 
-    def _merge(self, held: list[dict[str, Any]], known: dict[str, dict[str, Any]], row: dict[str, Any]) -> None:
-        """One key seen twice (by itself and in a list, or by two keys) is one row with what both showed."""
+    def _merge(
+        self, scope: str, held: list[dict[str, Any]], known: dict[str, dict[str, Any]], row: dict[str, Any]
+    ) -> None:
+        """One key seen twice (by itself and in a list, or by two keys) is one row with what both showed.
+
+        Where they differ in a yes or no the first one stands, and the contradiction is kept.
+        """
         twin = known.get(row.get("fingerprint", ""))
         if twin is None:
             held.append(row)
             if "fingerprint" in row:
                 known[row["fingerprint"]] = row
         else:
+            for name in row.keys() & twin.keys() - {"is_audit_key"}:
+                if isinstance(row[name], bool) and row[name] is not twin[name]:
+                    listed = self.sources[LISTS[scope]]
+                    self.sources[f"{scope}.{name}"] = replace(listed, contradicts=f"another key shows {row[name]}")
             twin.update(
                 {name: value for name, value in row.items() if name not in twin or (name == "is_audit_key" and value)}
             )
@@ -194,9 +221,21 @@ class _Making:
         for scope, rows in attestation.rows.items():
             for row in rows:
                 self._attest_row(scope, row, attestation, now)
-        if attestation.vendors is not None:
-            self.rows["vendor"] = [dict(vendor) for vendor in attestation.vendors]
-            self.sources["vendors"] = attestation.sources.get("vendors", Source(by="attest"))
+        listed = attestation.sources.get("vendors", Source(by="attest"))
+        if attestation.vendors is not None and not self._expired("vendors", listed, now):
+            self._attest_vendors(attestation.vendors, attestation.sources, now)
+            self.sources["vendors"] = listed
+
+    def _attest_vendors(
+        self, vendors: Sequence[Mapping[str, Any]], sources: Mapping[str, Source], now: datetime
+    ) -> None:
+        """The third parties, each with those answers about it that have not expired."""
+        stated = {fact: sources.get(f"vendor.{fact}") for vendor in vendors for fact in vendor}
+        held = {
+            fact for fact, source in stated.items() if not (source and self._expired(f"vendor.{fact}", source, now))
+        }
+        self.rows["vendor"] = [{fact: vendor[fact] for fact in vendor if fact in held} for vendor in vendors]
+        self.sources |= {f"vendor.{fact}": source for fact in held if (source := stated[fact])}
 
     def _attest_row(self, scope: str, row: Row, attestation: Attestation, now: datetime) -> None:
         found = [
@@ -204,8 +243,9 @@ class _Making:
         ]
         if len(found) != 1:
             how_many = "nothing that was seen" if not found else f"{len(found)} rows"
+            facts = tuple(f"{scope}.{fact}" for fact in row.facts)
             detail = f"an answer about {LISTS[scope]} matches {how_many}; name it by its fingerprint"
-            self.problems.append(Problem(endpoint="attestation", reason=Reason.NOT_COLLECTED, detail=detail))
+            self.problems.append(Problem(endpoint=_STATED, reason=Reason.NOT_COLLECTED, detail=detail, facts=facts))
             return
         for fact, value in row.facts.items():
             path = f"{scope}.{fact}"
@@ -218,7 +258,7 @@ class _Making:
         if source.expires is None or now.date().isoformat() <= source.expires[:10]:
             return False
         detail = f"the answer of {(source.at or 'an unknown day')[:10]} expired on {source.expires[:10]}"
-        expired = Problem(endpoint="attestation", reason=Reason.ATTESTATION_EXPIRED, detail=detail, facts=(path,))
+        expired = Problem(endpoint=_STATED, reason=Reason.ATTESTATION_EXPIRED, detail=detail, facts=(path,))
         if expired not in self.problems:
             self.problems.append(expired)
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from auditor.errors import Fault, InputError
 
 MAX_BYTES = 8 * 2**20
 MAX_DEPTH = 40
+MAX_VALUES = 500_000
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,3})?\Z")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,60}\Z")
@@ -65,6 +67,9 @@ def read_all(path: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Document]:
 def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
     """The text of a file, at most `max_bytes` of it, or InputError."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            hint = "give the file itself: pipes and devices are not read"
+            raise InputError([Fault(file=str(path), line=0, message="is not a file", hint=hint)])
         with path.open("rb") as stream:
             raw = stream.read(max_bytes + 1)
     except OSError as error:
@@ -86,7 +91,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
 def parse_all(text: str, file: str) -> Iterator[Document]:
     """Every document in `text`; JSON where the file says so, YAML otherwise."""
     builder = _Builder(file)
-    if file.endswith(".json"):
+    if file.lower().endswith(".json"):
         _refuse_bad_json(text, file)
     fault = None
     try:
@@ -110,7 +115,7 @@ def _line_of(text: str, position: Any) -> int:
 
 def _as_yaml(text: str, file: str) -> str:
     """JSON is YAML but for tabs between tokens and surrogate pairs in escapes; both are spelled anew, lines kept."""
-    if not file.endswith(".json"):
+    if not file.lower().endswith(".json"):
         return text
     spelled = re.sub(
         r'"(?:[^"\\]|\\.)*"', lambda found: json.dumps(json.loads(found[0], strict=False), ensure_ascii=True), text
@@ -200,6 +205,8 @@ class _Builder:
         self.key.append(None)
 
     def _place(self, value: Any, line: int) -> Path_:
+        if len(self.lines) >= MAX_VALUES:
+            self._refuse(line, f"holds more than {MAX_VALUES} values", "split the file")
         if not self.stack:
             self.root = value
             self.lines[()] = line

@@ -22,7 +22,7 @@ LAYERS = (
     ("exchanges._gate",),
     ("exchanges._transport", "exchanges.*"),
     ("exchanges._load", "twin"),
-    ("snapshots",),
+    ("snapshots", "answers"),
     ("collect",),
     ("pipeline",),
     ("demo",),
@@ -52,7 +52,18 @@ HEAVY = {"ccxt", "aiohttp", "duckdb", "sqlglot", "jinja2", "rich", "keyring", "j
 REVEALERS = {"redaction", "exchanges._signer", "identity", "collect"}
 BROAD = 2
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
-ALSO_OF_THE_CORE = {"ruleset", "engine", "model", "reports", "cli", "pipeline", "collect", "snapshots", "config", "demo"}
+ALSO_OF_THE_CORE = {
+    "ruleset",
+    "engine",
+    "model",
+    "reports",
+    "cli",
+    "pipeline",
+    "collect",
+    "snapshots",
+    "config",
+    "demo",
+}
 
 
 def name_of(path: Path) -> str:
@@ -91,7 +102,9 @@ def layer(module: str) -> tuple[int, str]:
         (len(room), level, room)
         for level, rooms in enumerate(LAYERS)
         for room in rooms
-        if module == room or module.startswith(room + ".") or (room == "exchanges.*" and module.startswith("exchanges."))
+        if module == room
+        or module.startswith(room + ".")
+        or (room == "exchanges.*" and module.startswith("exchanges."))
     ]
     assert found, f"{module} stands in no layer: give it one"
     exact = [one for one in found if one[2] != "exchanges.*"] or found
@@ -139,7 +152,9 @@ def test_no_library_is_used_that_is_not_declared() -> None:
     for path in FILES:
         for target, _ in imports(path):
             library = target.partition(".")[0]
-            assert library in sys.stdlib_module_names or library == "auditor" or library.lower() in known, f"{path}: {library}"
+            assert library in sys.stdlib_module_names or library == "auditor" or library.lower() in known, (
+                f"{path}: {library}"
+            )
 
 
 def test_sizes() -> None:
@@ -190,7 +205,9 @@ def test_the_core_names_no_exchange() -> None:
 def test_nothing_reads_the_clock_or_the_environment_at_import() -> None:
     for path in FILES:
         for node in tree(path).body:
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Import, ast.ImportFrom)):
+            if isinstance(
+                node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.Import, ast.ImportFrom)
+            ):
                 continue
             dumped = ast.dump(node)
             assert "attr='now'" not in dumped, f"{name_of(path)}:{node.lineno}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor import attestations, yamlio
+from auditor import answers, attestations, yamlio
 from auditor.attestations import Attestation, Row
 from auditor.errors import InputError
 from auditor.model import document
@@ -261,7 +261,7 @@ def test_answers_replace_and_are_dated():
             Source(by="attest", at="2026-01-01", expires="2026-04-01"),
         ),
     )
-    after = attestations.with_answers(before, {"account.password_unique": True}, now=NOW, days=30)
+    after = answers.added(before, "account.password_unique", True, now=NOW, days=30)
     assert after.account == {"password_unique": True, "email_dedicated": True}
     assert after.sources["account.password_unique"] == Source(by="attest", at="2026-11-20", expires="2026-12-20")
     assert after.sources["account.email_dedicated"] == before.sources["account.email_dedicated"]

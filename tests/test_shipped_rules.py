@@ -332,11 +332,12 @@ def derive_account(account: dict[str, Any], venue: dict[str, Any]) -> None:
     ranked = catalogue()["account.login_weakest_factor"].choices
     for step in ("login", "step_up"):
         weakest = account.get(f"{step}_weakest_factor")
-        if weakest is not None:
-            account.setdefault(f"{step}_needs_second_factor", weakest != "none")
         for factor, name in {"sms": "sms", "email": "email_otp", "totp": "totp"}.items():
             if weakest is not None and ranked.index(weakest) >= ranked.index(name):
                 account.setdefault(f"{step}_accepts_{factor}", weakest == name)
+        accepted = any(account.get(f"{step}_accepts_{factor}") for factor in ("sms", "email", "totp"))
+        if weakest is not None or accepted or account.get("two_factor_enabled") is False:
+            account.setdefault(f"{step}_needs_second_factor", weakest != "none" if weakest else accepted)
     for fact, source, members in (
         ("recovery_by_sms", "recovery_channels", {"sms_code"}),
         ("recovery_by_support", "recovery_channels", {"support_video", "support_docs"}),
@@ -345,6 +346,9 @@ def derive_account(account: dict[str, Any], venue: dict[str, Any]) -> None:
         if account.get(source) is not None:
             account.setdefault(fact, bool(members & set(account[source])))
     account.setdefault("downgrade_possible", venue.get("second_factor_downgrade_possible"))
+    for fact, time in {"anyone_left": "last_departure_at"}.items():
+        if account.get(time) is not None:
+            account.setdefault(fact, True)
     for name in venue.keys() & {path.partition(".")[2] for path in catalogue() if path.startswith("account.")}:
         account.setdefault(name, venue[name])
 
@@ -352,6 +356,8 @@ def derive_account(account: dict[str, Any], venue: dict[str, Any]) -> None:
 def derive_key(row: dict[str, Any]) -> None:
     if row.get("is_audit_key"):
         row.setdefault("owner_recognised", True)
+    if row.get("last_used_at") is not None:
+        row.setdefault("never_used", False)
     if row.get("ip_allowlist"):
         blocks = [ipaddress.ip_network(entry) for entry in row["ip_allowlist"]]
         row.setdefault("ip_widest_hosts", float(max(block.num_addresses for block in blocks)))

@@ -85,7 +85,11 @@ def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
     """The configuration that a command runs with."""
     from auditor.exchanges import _venue
 
-    found = config.find(config_path, cwd=Path.cwd(), environ=os.environ)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the folder that auditor was started in is gone", hint="cd to one that is there") from None
+    found = config.find(config_path, cwd=here, environ=os.environ)
     venues: Mapping[str, tuple[str, ...]] = {name: _venue.load(name).credentials for name in _venue.ids()}
     return config.load(found, venues=venues, environ=os.environ, allowed_endpoints=frozenset(hosts))
 
@@ -149,4 +153,4 @@ def _terminal() -> tuple[int, bool]:
     if not sys.stdout.isatty():
         return 80, False
     columns = shutil.get_terminal_size().columns
-    return max(40, min(columns, 100)), "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return max(40, min(columns, 100)), not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

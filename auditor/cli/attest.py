@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from auditor import attestations, config
+from auditor.answers import added, placed
 from auditor.cli import _options
 from auditor.cli._voice import say
 from auditor.errors import AuditorError, UsageError
@@ -77,7 +78,7 @@ def command(
         raise UsageError("--answer needs to know which account it is about", hint="auditor attest ACCOUNT --answer ...")
     for one in chosen:
         if given:
-            _keep(_held(settings, one, now), given, now=now, days=expires_days)
+            click.echo(keep_answers(settings, one, given, now=now, days=expires_days))
         else:
             _converse(settings, one, now=now, days=expires_days)
 
@@ -85,12 +86,12 @@ def command(
 def ask_owner(
     questions: Sequence[Question], *, now: datetime, expires_days: int = attestations.USUAL_DAYS
 ) -> dict[str, Any]:
-    """Asks at the terminal (on stderr) and returns the answers by fact path. `s` skips a question, `q` stops.
+    """Asks at the terminal (on stderr) and returns the answers by place. `s` skips a question, `q` stops.
 
-    Questions about a single row (a key, an address) cannot be answered here and are not asked.
+    A question about a row that does not say which one cannot be answered and is not asked.
     """
     answers: dict[str, Any] = {}
-    asked = [question for question in questions if question.fact.startswith("account.")]
+    asked = [question for question in questions if question.subject or question.fact.startswith("account.")]
     if asked:
         until = (now + timedelta(days=expires_days)).date().isoformat()
         say(f"{len(asked)} questions, most valuable first; answers count until {until}. s = skip, q = stop.")
@@ -105,7 +106,7 @@ def ask_owner(
         if reply == "q":
             break
         if reply != "s":
-            answers[fact.path] = parse_answer(fact, reply, now=now, numbered=True)
+            answers[question.place] = parse_answer(fact, reply, now=now, numbered=True)
     return answers
 
 
@@ -203,12 +204,14 @@ def _given(answers: Sequence[str], now: datetime) -> dict[str, Any]:
     return found
 
 
-def _attestable(path: str) -> Fact:
+def _attestable(place: str) -> Fact:
+    path, fingerprint = placed(place)
     fact = catalogue().get(path)
     if fact is None:
         raise AnswerError(f"unknown fact{suggestion(path[:80])}")
-    if fact.scope != "account":
-        raise AnswerError("is about a single row: state it in the attestation file, beside the row's fingerprint")
+    if (fact.scope in attestations.MATCHED_BY) != (fingerprint is not None) or fact.scope in {"vendor", "venue"}:
+        shown = f"{path}[FINGERPRINT]" if fact.scope in attestations.MATCHED_BY else "it in the attestation file"
+        raise AnswerError(f"a fact of {fact.scope} is not answered like this: state {shown}")
     if "attest" not in fact.by:
         raise AnswerError("cannot be attested")
     return fact
@@ -217,17 +220,15 @@ def _attestable(path: str) -> Fact:
 def _converse(settings: config.Config, account: config.AccountConfig, *, now: datetime, days: int) -> None:
     from auditor import pipeline
 
-    held = _held(settings, account, now)  # a file that cannot be read is better found out before the questions
+    _held(settings, account, now)  # a file that cannot be read is better found out before the questions
     questions = pipeline.questions_for(settings, account)
     if not questions:
         say(f"{account.name}: nothing left to ask.")
     elif at_terminal():
         say(f"{account.name} ({account.exchange})")
         answers = ask_owner(questions, now=now, expires_days=days)
-        if answers:
-            _keep(held, answers, now=now, days=days)
-        else:
-            say("No answer, nothing written.")
+        kept = keep_answers(settings, account, answers, now=now, days=days)
+        click.echo(kept or "No answer, nothing written.", err=not kept)
     else:
         _listed(account.name, questions)
 
@@ -262,22 +263,31 @@ def _held(settings: config.Config, account: config.AccountConfig, now: datetime)
     return path, attestations.Attestation(account_name=account.name, exchange=account.exchange)
 
 
-def _keep(held: _Held, answers: Mapping[str, Any], *, now: datetime, days: int) -> None:
-    """Adds answers to an attestation file."""
-    path, before = held
-    stated, reason = before, None
-    for fact, value in answers.items():
-        held_for = min(days, _HOLDS.get(fact, days))
-        stated = attestations.with_answers(stated, {fact: value}, now=now, days=held_for)
+def keep_answers(
+    settings: config.Config,
+    account: config.AccountConfig,
+    answers: Mapping[str, Any],
+    *,
+    now: datetime,
+    days: int = attestations.USUAL_DAYS,
+) -> str:
+    """Adds answers, by place, to the attestation file of an account. Says where and until when, or nothing for none."""
+    if not answers:
+        return ""
+    path, stated = _held(settings, account, now)
+    for place, value in answers.items():
+        held_for = min(days, _HOLDS.get(place, days))
+        stated = added(stated, place, value, now=now, days=held_for)
+    reason = None
     try:
         attestations.write(path, stated)
     except OSError as error:
         reason = error.strerror or type(error).__name__
     if reason is not None:
         raise AuditorError(f"{path} cannot be written: {reason}", hint="nothing was changed")
-    until = " and ".join(sorted({str(stated.sources[fact].expires) for fact in answers}))
+    until = " and ".join(sorted({str(stated.sources[placed(place)[0]].expires) for place in answers}))
     answered = "1 answer" if len(answers) == 1 else f"{len(answers)} answers"
-    click.echo(f"{path}: {answered}, good until {until}")
+    return f"{path}: {answered}, good until {until}"
 
 
 def _text(text: str) -> str:

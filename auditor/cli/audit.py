@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor.cli import _options, _voice
+from auditor.model.facts import LISTS
 
 if TYPE_CHECKING:
     from auditor.config import AccountConfig, Config
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from auditor.model.report import Report
     from auditor.pipeline import Run
 
-_ASKED_AT_ONCE = 3
+_ASKED_AT_ONCE = 25
 _HELP = """Collect the evidence of all accounts, check it against the rules and report.
 
 \b
@@ -80,14 +81,18 @@ def _ask(
 
     by_name = {account.name: account for account in report.accounts}
     answered = False
-    for account in accounts:
-        questions = by_name[account.name].questions[:_ASKED_AT_ONCE]
-        if questions and click.confirm(
-            f"\n{account.name}: answer the {len(questions)} questions that settle most now?", default=True, err=True
-        ):
-            answered |= attest.keep_answers(settings, account, attest.ask_owner(questions, now=run.now), now=run.now)
+    for account, snapshot in zip(accounts, snapshots, strict=True):
+        rows = {row.get("fingerprint") for scope in LISTS for row in snapshot.rows(scope) or ()}
+        open_ = by_name[account.name].questions
+        asked = [one for one in open_ if one.subject is None or one.subject.fingerprint in rows][:_ASKED_AT_ONCE]
+        if asked and click.confirm(f"\n{account.name}: answer what no key can show now?", default=True, err=True):
+            kept = attest.keep_answers(settings, account, attest.ask_owner(asked, now=run.now), now=run.now)
+            answered |= bool(kept)
+            _voice.say(kept or "no answer, nothing written")
     if not answered:
         return report
     report = _judged(pipeline.with_answers(settings, accounts, snapshots, run.now), run)
-    _options.deliver(report, ("text",), None, verbose=options["verbose"], min_coverage=options["min_coverage"])
+    _options.deliver(
+        report, ("text",), options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
+    )
     return report

@@ -76,7 +76,7 @@ def _identity(settings: Config | None, *, quiet: bool) -> Identity:
     reference = config.default_identity_key(os.environ)
     try:
         return identity.load(reference, environ=os.environ)
-    except identity.NotKept as error:
+    except identity.NotKeptError as error:
         if not quiet:
             _voice.say(f"remark: {error.message}; the fingerprints of this report match those of no other")
         return identity.Identity.of_this_run()

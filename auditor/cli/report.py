@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from auditor.cli import _options
+from auditor.errors import Fault, InputError
 
 _HELP = """Render a JSON report again in another format.
 
@@ -27,6 +28,9 @@ def command(file: Path, formats: tuple[str, ...], **options: Any) -> int:
 
     chosen = _options.check_formats(formats, options["output"])
     report = parse.read(file)
+    if report.summary != pipeline.summary(report.accounts):
+        message = "its summary does not say what its accounts say: it was edited, or written by another version"
+        raise InputError([Fault(file=str(file), line=0, message=message)])
     _options.deliver(
         report, chosen, options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
     )

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from auditor.engine import score
 from auditor.engine.derived import closure, roots
-from auditor.model.facts import COMPLETENESS, catalogue
-from auditor.model.report import Finding, FixStep, Outcome, Question, UnknownCause
+from auditor.model.facts import COMPLETENESS, LISTS, catalogue
+from auditor.model.report import Finding, FixStep, Outcome, Question, Subject, UnknownCause
 from auditor.model.rule import Rule, Severity
 from auditor.model.venue import VenueFile
 
 _COUNT = "account.keys_counted"
+_Asked = tuple[str, Subject | None]
 
 
 def causes(findings: Iterable[Finding]) -> tuple[UnknownCause, ...]:
@@ -34,39 +35,45 @@ def causes(findings: Iterable[Finding]) -> tuple[UnknownCause, ...]:
 def questions(findings: Iterable[Finding], venue: VenueFile | None) -> tuple[Question, ...]:
     """What only the owner can say, most valuable first: `gain` is what score.low could gain by the answers alone.
 
-    A rule that waits for several answers shares its weight between them.
+    A rule that waits for several answers shares its weight between them. What is asked of a row is asked of each row.
     """
-    narrows: dict[str, dict[str, Severity]] = defaultdict(dict)
-    weights: dict[str, float] = defaultdict(float)
-    for rule, (severity, facts) in sorted(_open_rules(findings).items()):
-        for fact in facts:
-            narrows[fact][rule] = severity
-            weights[fact] += score.weight(severity) / len(facts)
+    narrows: dict[_Asked, dict[str, Severity]] = defaultdict(dict)
+    weights: dict[_Asked, float] = defaultdict(float)
+    for rule, (severity, asked) in sorted(_open_rules(findings).items()):
+        for one in asked:
+            narrows[one][rule] = severity
+            weights[one] += score.weight(severity) / len(asked)
     where = venue.where if venue else {}
-    ordered = sorted(narrows, key=lambda fact: (-round(weights[fact], 9), fact))
+    ordered = sorted(narrows, key=lambda one: (-round(weights[one], 9), one[0], one[1].label if one[1] else ""))
     return tuple(
         Question(
             fact=fact,
-            ask=catalogue()[fact].ask or "",
+            ask=f"{catalogue()[fact].ask or ''}{f' ({whom.label})' if whom else ''}",
             where=where.get(fact),
-            narrows=tuple(sorted(narrows[fact], key=lambda rule: (narrows[fact][rule].rank, rule))),
-            gain=math.exp(weights[fact]),
+            narrows=tuple(sorted(narrows[fact, whom], key=lambda rule: (narrows[fact, whom][rule].rank, rule))),
+            gain=math.exp(weights[fact, whom]),
+            subject=whom,
         )
-        for fact in ordered
+        for fact, whom in ordered
     )
 
 
-def _open_rules(findings: Iterable[Finding]) -> dict[str, tuple[Severity, tuple[str, ...]]]:
-    """Rule -> its severity and the facts an owner could state to settle it. A failing rule is settled already."""
+def _open_rules(findings: Iterable[Finding]) -> dict[str, tuple[Severity, tuple[_Asked, ...]]]:
+    """Rule -> its severity and what an owner could state to settle it. A failing rule is settled already."""
     findings = list(findings)
     failed = {finding.rule for finding in findings if finding.outcome is Outcome.FAIL}
-    found: dict[str, tuple[Severity, dict[str, None]]] = {}
+    found: dict[str, tuple[Severity, dict[_Asked, None]]] = {}
     for finding in findings:
         if finding.rule not in failed:
             asked = (_asked(missing.fact) for missing in finding.missing)
-            facts = found.setdefault(finding.rule, (finding.severity, {}))[1]
-            facts.update(dict.fromkeys(fact for fact in asked if fact))
-    return {rule: (severity, tuple(facts)) for rule, (severity, facts) in found.items() if facts}
+            place = found.setdefault(finding.rule, (finding.severity, {}))[1]
+            place.update(dict.fromkeys((fact, _whom(fact, finding.subject)) for fact in asked if fact))
+    return {rule: (severity, tuple(asked)) for rule, (severity, asked) in found.items() if asked}
+
+
+def _whom(fact: str, subject: Subject) -> Subject | None:
+    """The row that a question is about; None for a question about the account."""
+    return subject if fact.startswith(f"{subject.type}.") and subject.type in LISTS and not subject.unseen else None
 
 
 def _asked(path: str) -> str | None:

@@ -39,8 +39,19 @@ def _accepts(step: str, factor: str) -> Derivation:
 
 
 def _needs(step: str) -> Derivation:
+    """Asked for where the weakest factor is one, or where any is known to be accepted; not where none is switched on."""
     weakest = f"account.{step}_weakest_factor"
-    return Derivation(sql=f"({weakest} <> 'none')", inputs=(weakest,))
+    accepted = tuple(f"account.{step}_accepts_{factor}" for factor in _STRAIGHT)
+    return Derivation(
+        sql=f"CASE WHEN {weakest} IS NOT NULL THEN {weakest} <> 'none' WHEN {' OR '.join(accepted)} THEN TRUE "
+        "WHEN NOT account.two_factor_enabled THEN FALSE END",
+        inputs=(weakest, *accepted, "account.two_factor_enabled"),
+    )
+
+
+def _settled_by(time: str, *, to: str) -> Derivation:
+    """A time that is known settles the bool beside it, which says whether it ever happened."""
+    return Derivation(sql=f"CASE WHEN {time} IS NOT NULL THEN {to} END", inputs=(time,))
 
 
 def _has(list_fact: str, *members: str) -> Derivation:
@@ -53,15 +64,22 @@ def _policy(name: str, venue_name: str | None = None) -> Derivation:
     return Derivation(sql=venue_fact, inputs=(venue_fact,))
 
 
-_ANY_ADDRESS = "(entry IN ('*', 'any', '0.0.0.0', '0', '::', '::0') OR entry LIKE '%/0' OR entry LIKE '%/00')"
-_PLAIN_ADDRESS = r"'^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)(/[0-9]{1,3})?$'"
-_PREFIX = "coalesce(TRY_CAST(nullif(split_part(entry, '/', 2), '') AS INTEGER), 128)"
+_ENTRY = "trim(lower(entry))"
+_ANY_ADDRESS = f"({_ENTRY} IN ('*', '*.*.*.*', 'any', 'all') OR regexp_matches({_ENTRY}, '^[0:.]+$|/0+$'))"
+_V4 = r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/0*([0-9]|[12][0-9]|3[0-2]))?"
+_V6 = r"[0-9a-f:.]*:[0-9a-f:.]*(/0*([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?"
+_PLAIN = f"regexp_matches({_ENTRY}, '^({_V4}|{_V6})$')"
+_PREFIX = f"coalesce(TRY_CAST(nullif(split_part({_ENTRY}, '/', 2), '') AS INTEGER), 128)"
 _SITE = "(CASE WHEN contains(entry, ':') THEN 64 ELSE 32 END)"  # what one site gets: an IPv4 address or an IPv6 /64
-_BLOCKS = (
-    f"list_transform(api_key.ip_allowlist, lambda entry: CASE WHEN regexp_matches(entry, {_PLAIN_ADDRESS}) "
-    f"THEN pow(2, greatest({_SITE} - {_PREFIX}, 0)) END)"
+_ALL_PLAIN = f"len(list_filter(api_key.ip_allowlist, lambda entry: {_PLAIN})) = len(api_key.ip_allowlist)"
+_HOSTS = (
+    f"CASE WHEN {_ALL_PLAIN} THEN "
+    f"list_max(list_transform(api_key.ip_allowlist, lambda entry: pow(2, greatest({_SITE} - {_PREFIX}, 0)))) END"
 )
-_HOSTS = f"CASE WHEN list_aggregate({_BLOCKS}, 'count') = len(api_key.ip_allowlist) THEN list_max({_BLOCKS}) END"
+_ALLOWS_ANY = (  # an entry that cannot be read may let anybody in
+    f"CASE WHEN len(list_filter(api_key.ip_allowlist, lambda entry: {_ANY_ADDRESS})) > 0 THEN TRUE "
+    f"WHEN {_ALL_PLAIN} THEN FALSE END"
+)
 _LAST_CHANGE = "greatest(account.password_changed_at, account.two_factor_changed_at)"
 _BOTH_KNOWN = (
     "(account.password_changed_at IS NOT NULL OR account.password_ever_changed = FALSE) AND "
@@ -80,29 +98,35 @@ DERIVED: dict[str, Derivation] = {
     "account.step_up_accepts_totp": _accepts("step_up", "totp"),
     "account.has_phishing_resistant_factor": _has("account.enrolled_factors", "passkey", "hardware_key"),
     "account.has_sms_factor": _has("account.enrolled_factors", "sms"),
+    "account.recovery_channels": _policy("recovery_channels"),
     "account.recovery_by_email_link": _has("account.recovery_channels", "email_link"),
     "account.recovery_by_sms": _has("account.recovery_channels", "sms_code"),
     "account.recovery_by_support": _has("account.recovery_channels", "support_video", "support_docs"),
     "account.alert_survives_mail_and_phone": _has("account.alert_channels", "push", "other"),
     "account.downgrade_possible": _policy("downgrade_possible", "second_factor_downgrade_possible"),
+    "account.password_ever_changed": _settled_by("account.password_changed_at", to="TRUE"),
+    "account.two_factor_ever_changed": _settled_by("account.two_factor_changed_at", to="TRUE"),
+    "account.anyone_left": _settled_by("account.last_departure_at", to="TRUE"),
+    "account.small_withdrawal_tried": _settled_by("account.last_small_withdrawal_at", to="TRUE"),
+    "api_key.never_used": _settled_by("api_key.last_used_at", to="FALSE"),
     "account.allowlist_disable_delay_hours": _policy("allowlist_disable_delay_hours"),
     "account.new_address_delay_hours": _policy("new_address_delay_hours"),
     "account.hold_after_password_change_hours": _policy("hold_after_password_change_hours"),
     "account.hold_after_two_factor_change_hours": _policy("hold_after_two_factor_change_hours"),
     "account.hold_after_new_device_hours": _policy("hold_after_new_device_hours"),
-    "account.addresses_complete": Derivation(sql="CASE WHEN address_count = 0 THEN TRUE END", inputs=()),
-    "account.withdrawals_complete": Derivation(sql="CASE WHEN withdrawal_count = 0 THEN TRUE END", inputs=()),
+    "account.addresses_complete": Derivation(
+        sql="CASE WHEN address_count = 0 AND address_trouble_count = 0 THEN TRUE END", inputs=()
+    ),
+    "account.withdrawals_complete": Derivation(
+        sql="CASE WHEN withdrawal_count = 0 AND withdrawal_trouble_count = 0 THEN TRUE END", inputs=()
+    ),
     "account.evidence_state": Derivation(
         sql="CASE WHEN broken_count > 0 OR contradicted_count > 0 THEN 'erroneous' WHEN failed_count > 0 THEN 'unavailable' ELSE 'ok' END",
         inputs=(),
     ),
     "account.evidence_contradicted": Derivation(sql="(contradicted_count > 0)", inputs=()),
     "api_key.ip_widest_hosts": Derivation(sql=_HOSTS, inputs=("api_key.ip_allowlist",)),
-    "api_key.ip_allows_any": Derivation(
-        sql=f"coalesce(list_bool_or(list_transform(api_key.ip_allowlist, lambda entry: {_ANY_ADDRESS})), "
-        "CASE WHEN api_key.ip_allowlist IS NOT NULL THEN FALSE END)",
-        inputs=("api_key.ip_allowlist",),
-    ),
+    "api_key.ip_allows_any": Derivation(sql=_ALLOWS_ANY, inputs=("api_key.ip_allowlist",)),
     "api_key.more_than_expected": Derivation(
         # A filter drops what it cannot decide, so an unknown list would read as "nothing more": asked for explicitly.
         sql="CASE WHEN api_key.expected_permissions IS NOT NULL THEN len(list_filter("

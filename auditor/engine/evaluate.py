@@ -9,9 +9,11 @@ from typing import Any, Self
 
 from auditor.engine.intake import Evidence
 from auditor.engine.views import open_views
+from auditor.errors import Fault, InputError
 from auditor.model.facts import LISTS, SCOPES, catalogue
 from auditor.model.report import Outcome
 from auditor.model.rule import Rule
+from auditor.redaction import printable
 
 _CODES = {0: Outcome.NOT_APPLICABLE, 1: Outcome.PASS, 2: Outcome.UNKNOWN, 3: Outcome.FAIL, None: Outcome.ERROR}
 _IDENTITY = {
@@ -44,13 +46,18 @@ class Evaluation:
     """Rules evaluated over an evidence file. Holds a locked DuckDB connection; use as a context manager."""
 
     def __init__(self, evidence: Evidence, rules: Sequence[Rule], venues: Mapping[str, Mapping[str, Any]]) -> None:
+        import duckdb
+
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
         self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
         needed = {path_ for facts in self._facts.values() for path_ in facts}
-        self._connection = open_views(evidence, needed, venues)
-        for scope, of_scope in self.rules.items():
-            if of_scope:
-                self._evaluate(scope, of_scope)
+        try:
+            self._connection = open_views(evidence, needed, venues)
+            for scope, of_scope in self.rules.items():
+                if of_scope:
+                    self._evaluate(scope, of_scope)
+        except duckdb.Error as error:  # a document that none of our checks foresaw, or too little memory
+            raise _refused(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -122,8 +129,14 @@ class Evaluation:
                 yield doc, SubjectOutcomes(scope=scope, number=number, unseen=unseen, facts=known, outcomes=outcomes)
 
 
+def _refused(error: Exception) -> InputError:
+    first = printable((str(error).splitlines() or [""])[0], limit=160)
+    hint = "evaluate the documents one by one to find the one at fault, and please report it"
+    return InputError([Fault(file="evidence", line=0, message=f"cannot be evaluated: {first}", hint=hint)])
+
+
 def _facts_of(scope: str, rules: Sequence[Rule]) -> list[str]:
-    named = [f"{scope}.{name}" for name in _IDENTITY[scope]]
+    named = [f"{scope}.{name}" for name in _IDENTITY[scope]] if rules else []
     placeholders = [path for rule in rules for path in _placeholders(rule)]
     return list(dict.fromkeys([*named, *(path for rule in rules for path in rule.facts), *placeholders]))
 

@@ -13,6 +13,7 @@ from auditor.engine.derived import DERIVED, roots
 from auditor.engine.evaluate import SubjectOutcomes
 from auditor.model.evidence import Problem, Reason, Snapshot
 from auditor.model.facts import COMPLETENESS, LISTS, catalogue
+from auditor.model.normalise import short_id
 from auditor.model.report import EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
 from auditor.model.rule import Rule
 from auditor.model.venue import VenueFile
@@ -30,6 +31,11 @@ _UNSEEN = {
     "withdrawal": "any withdrawal that could not be listed",
     "vendor": "any third party that is not listed",
 }
+_LIST_OF = {COMPLETENESS.get(scope, "account.events_cover_from"): key for scope, key in LISTS.items()}
+"""The fact that says a list is whole -> the list."""
+_TOLD = ("label", "masked_id", "sub_account", "asset", "network", "kind", "at", "name", "amount")
+_SCIENTIFIC = 1e20  # whole numbers from here on are shown as powers
+_UNLISTED = "unseen"
 _REMEDIES = {
     Reason.PERMISSION_DENIED: "the key may not read this; see `auditor exchanges` for what a reading key needs",
     Reason.IP_NOT_ALLOWED: "add the address this audit runs from to the key's IP list, or run it from an address on the list",
@@ -56,7 +62,7 @@ def of_document(
     """Every outcome of every rule for one account, worst first. A rule without a subject is not_applicable to the account."""
     told = _Account(snapshot, venue, fingerprint)
     findings: list[Finding] = []
-    counted: Counter[str] = Counter()
+    counted: Counter[str] = Counter([_UNLISTED])
     for subject in sorted(subjects, key=lambda one: (one.scope, sorted(map(str, one.facts.items())), one.number)):
         whom = told.subject(subject, counted)
         findings += [
@@ -82,6 +88,7 @@ class _Account:
         self.snapshot = snapshot
         self.venue = venue
         self.fingerprint = fingerprint
+        self._problems = sorted(snapshot.problems, key=lambda one: (one.reason, one.endpoint, one.detail, one.facts))
 
     def subject(self, one: SubjectOutcomes, counted: Counter[str]) -> Subject:
         """Whom a finding is about. Equal subjects are told apart by a running number over sorted content."""
@@ -90,7 +97,7 @@ class _Account:
             label = self.snapshot.name if one.scope == "account" else (self.venue.name if self.venue else name)
             return Subject(type=one.scope, fingerprint=self.fingerprint(one.scope, name), label=label)
         if one.unseen:
-            return Subject(type=one.scope, fingerprint="unseen", label=_UNSEEN[one.scope], unseen=True)
+            return Subject(type=one.scope, fingerprint=_UNLISTED, label=_UNSEEN[one.scope], unseen=True)
         mark = identity(one.scope, self.snapshot, one.facts, self.fingerprint)
         counted[mark] += 1
         mark = mark if counted[mark] == 1 else f"{mark}-{counted[mark]}"
@@ -159,11 +166,15 @@ class _Account:
         return Missing(fact=path, reason=reason.value, how=self._how(path, settles, reason))
 
     def _problem(self, path: str) -> Problem | None:
-        scope = path.partition(".")[0]
-        names = {path, LISTS.get(scope, path)}
-        if path == COMPLETENESS.get("api_key"):
-            names.add("api_keys")
-        return next((problem for problem in self.snapshot.problems if names & set(problem.facts)), None)
+        """Why a fact is missing: the problem that names it or its list, else one that names nothing and may be the reason.
+
+        Where several fit, content decides and not their order.
+        """
+        names = {path, LISTS.get(path.partition(".")[0], path), _LIST_OF.get(path, path)}
+        told = [problem for problem in self._problems if names & set(problem.facts)]
+        if not told and "api" in catalogue()[path].by:
+            told = [problem for problem in self._problems if not problem.facts]
+        return told[0] if told else None
 
     def _how(self, path: str, settles: list[str], reason: Reason) -> str:
         if path == COMPLETENESS["api_key"] and reason is Reason.NOT_EXPOSED:
@@ -204,28 +215,20 @@ def identity(scope: str, snapshot: Snapshot, facts: Mapping[str, Any], fingerpri
         "withdrawal": ("at", "asset", "amount", "destination"),
         "vendor": ("name",),
     }[scope]
-    return fingerprint(
-        scope, snapshot.exchange, snapshot.name, *[str(facts.get(f"{scope}.{part}", "")) for part in parts]
-    )
+    owner = (snapshot.exchange, snapshot.name) if scope == "api_key" else ()
+    return fingerprint(scope, *owner, *[str(facts.get(f"{scope}.{part}", "")) for part in parts])
 
 
 def label_of(scope: str, facts: Mapping[str, Any]) -> str:
-    """What a person calls this row. Attacker-written, free of personal data."""
-    told = {
-        name: facts.get(f"{scope}.{name}")
-        for name in ("label", "masked_id", "sub_account", "asset", "network", "kind", "at", "name", "amount")
-    }
+    """What a person calls this row. Attacker-written, free of personal data and of whole public ids."""
+    told = {name: mask_personal(_plain(facts.get(f"{scope}.{name}") or "")) for name in _TOLD}
     if scope == "api_key":
-        name = told["label"] or "(no label)"
-        name = f"{name} {told['masked_id']}" if told["masked_id"] else name
+        name = told["label"] or (f"(no label) {short_id(told['masked_id'])}" if told["masked_id"] else "(no label)")
         label = f"{told['sub_account']}/{name}" if told["sub_account"] else name
-    elif scope == "address":
-        label = " ".join(str(part) for part in (told["asset"], told["network"], told["label"]) if part)
     else:
-        label = " ".join(
-            str(part) for part in (told["name"], told["kind"], told["asset"], told["amount"], told["at"]) if part
-        )
-    return mask_personal(str(label)) or f"({scope} without a name)"
+        parts = ("asset", "network", "label") if scope == "address" else ("name", "kind", "asset", "amount", "at")
+        label = " ".join(told[part] for part in parts if told[part])
+    return label or f"({scope} without a name)"
 
 
 def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
@@ -243,4 +246,6 @@ def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < _SCIENTIFIC else f"{value:g}"
+    return str(value)

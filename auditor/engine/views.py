@@ -28,6 +28,7 @@ _SQL_TYPES = {
 _SMALLEST_BUFFER = 2**18  # bytes; DuckDB reads a file in parallel by buffers of this order
 _BROKEN = "'malformed_response', 'implausible_response'"
 _DELIBERATE = "'not_exposed', 'not_collected', 'permission_denied', 'attestation_expired'"
+_NAMED = "list_contains(p.facts, '{}')"
 _LOCKED = (
     "SET temp_directory = ''",
     "SET autoinstall_known_extensions = false",
@@ -41,7 +42,7 @@ _LOCKED = (
 
 
 def open_views(evidence: Evidence, facts: Iterable[str], venues: Mapping[str, Mapping[str, Any]]) -> Any:
-    """A locked DuckDB connection with the tables `account`, `venue` and one a row scope, over the evidence file.
+    """A locked DuckDB connection with the tables `account`, `venue` and one a row scope that has `facts`, over the evidence.
 
     `venues` is exchange id -> the venue facts of its file. Account policies of a venue file are given under the same id
     with the prefix `account.`.
@@ -61,7 +62,8 @@ def open_views(evidence: Evidence, facts: Iterable[str], venues: Mapping[str, Ma
     _effective(connection, "venue", by_scope["venue"], evidence.now)
     _effective(connection, "account", by_scope["account"], evidence.now)
     for scope in LISTS:
-        _rows(connection, scope, by_scope[scope])
+        if by_scope[scope]:
+            _rows(connection, scope, by_scope[scope])
     return connection
 
 
@@ -81,7 +83,7 @@ def _load(connection: Any, evidence: Evidence, by_scope: dict[str, list[Fact]]) 
         "sources": "MAP(VARCHAR, STRUCT(contradicts VARCHAR))",
     }
     listed = ", ".join(f"{name}: '{type_}'" for name, type_ in columns.items())
-    largest = max(2 * evidence.longest, _SMALLEST_BUFFER)
+    largest = max(3 * evidence.longest, _SMALLEST_BUFFER)  # 1e15 is spelled 1000000000000000.0
     connection.execute(
         f"CREATE TABLE docs AS SELECT (row_number() OVER ())::INTEGER AS doc, * FROM read_json("  # noqa: S608  (our own names)
         f"$1, format = 'newline_delimited', columns = {{{listed}}}, maximum_object_size = {largest})",
@@ -120,13 +122,27 @@ def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime) ->
     connection.execute(f"CREATE TABLE {scope} AS {query}")
 
 
+def _problems(condition: str) -> str:
+    """How many problems of a document `p` are such."""
+    return f"coalesce(len(list_filter(d.problems, lambda p: {condition})), 0)"
+
+
 _COUNTS = (
     "len(d.addresses) AS address_count",
     "len(d.withdrawals) AS withdrawal_count",
-    f"coalesce(len(list_filter(d.problems, lambda p: p.reason IN ({_BROKEN}))), 0) AS broken_count",
-    f"coalesce(len(list_filter(d.problems, lambda p: p.reason NOT IN ({_BROKEN}, {_DELIBERATE}))), 0) AS failed_count",
+    f"{_problems(_NAMED.format('addresses'))} AS address_trouble_count",
+    f"{_problems(_NAMED.format('withdrawals'))} AS withdrawal_trouble_count",
+    f"{_problems(f'p.reason IN ({_BROKEN})')} AS broken_count",
+    f"{_problems(f'p.reason NOT IN ({_BROKEN}, {_DELIBERATE})')} AS failed_count",
     "coalesce(len(list_filter(map_values(d.sources), lambda s: s.contradicts IS NOT NULL)), 0) AS contradicted_count",
 )
+
+
+_UNSEEN_FACTS = {
+    # A key that was not listed did not make the calls, if the one that did was seen and no list of keys failed.
+    "api_key.is_audit_key": "CASE WHEN list_bool_or(list_transform(d.api_keys, lambda key: key.is_audit_key)) "
+    f"AND {_problems(_NAMED.format('api_keys'))} = 0 THEN FALSE END",
+}
 
 
 def _given(scope: str, fact: Fact) -> str:
@@ -154,7 +170,7 @@ def _rows(connection: Any, scope: str, facts: list[Fact]) -> None:
     """The table of a row scope: what was seen, and the one unseen subject where the list is not known to be whole."""
     key = LISTS[scope]
     fields = "".join(f', r."{fact.name}" AS "{fact.name}"' for fact in facts)
-    nulls = "".join(f", NULL::{_SQL_TYPES[fact.kind]}" for fact in facts)
+    nulls = "".join(f", {_UNSEEN_FACTS.get(fact.path, 'NULL')}::{_SQL_TYPES[fact.kind]}" for fact in facts)
     seen = (
         f"SELECT doc, n, FALSE AS unseen, r.{UNKNOWN_MARK} AS marks{fields} FROM "  # noqa: S608
         f"(SELECT doc, unnest({key}) AS r, generate_subscripts({key}, 1) AS n FROM docs)"
@@ -181,8 +197,7 @@ def _unseen(scope: str) -> str:
         return f"d.{key} IS NULL OR account.events_cover_from IS NULL"
     incomplete = f"account.{COMPLETENESS[scope].partition('.')[2]} IS NOT TRUE"
     if scope == "withdrawal":  # opt-in: a list nobody asked for holds no unseen subject
-        asked = (
-            f"(d.{key} IS NOT NULL OR list_contains(flatten(list_transform(d.problems, lambda p: p.facts)), '{key}'))"
-        )
+        failed = _problems(f"{_NAMED.format(key)} AND p.reason <> 'not_collected'")
+        asked = f"(d.{key} IS NOT NULL OR {failed} > 0)"
         return f"{asked} AND {incomplete}"
     return f"d.{key} IS NULL OR {incomplete}"

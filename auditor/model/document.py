@@ -1,7 +1,8 @@
 """The evidence document (`auditor/evidence/1`): what a well-formed one is, said twice.
 
 The typed decoder checks a machine-written line at the speed of decoding it; `faults` says of a hand-written document
-what is wrong and on which line. What the first accepts the second accepts too; a test holds them together.
+what is wrong and on which line. What the first accepts the second accepts too, but for what a reader must see to in the text
+itself: times of unusual spelling, and keys that stand twice in one table. A test holds the two together.
 """
 
 from __future__ import annotations
@@ -15,17 +16,24 @@ from typing import Any, Literal
 from auditor.errors import Fault
 from auditor.model.evidence import SCHEMA, Reason
 from auditor.model.facts import LISTS, Fact, catalogue, of_scope, parse_time, suggestion
+from auditor.redaction import mask_personal, printable
 from auditor.yamlio import Document
 
 _TOP = ("schema", "collected_at", "account", *LISTS.values(), "venue", "sources", "problems")
 _SOURCE_KEYS = ("by", "ref", "at", "expires", "contradicts")
 _SOURCE_BY = ("api", "attest", "venue", "derived", "history", "local", "config", "document")
 _PROBLEM_KEYS = ("endpoint", "reason", "detail", "facts")
+_LONGEST_NAME = 100
+_SOURCED = (*LISTS.values(), "account", "venue")
+"""What a source may stand for beside a single fact."""
+
+_PLAIN_DAY = r"^20[1-8][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])\Z"
+"""Days that are right at a glance; other ones, and times, get the careful look."""
 
 
 def fillable(fact: Fact) -> bool:
     """Whether an absent value is computed or taken from the venue file, so that an explicit null must be told apart."""
-    return fact.scalar and fact.scope != "venue" and bool(fact.by & {"derived", "venue"})
+    return bool(fact.by & {"derived", "venue"})
 
 
 @cache
@@ -43,19 +51,30 @@ def decoder() -> Any:
         ]
         return msgspec.defstruct(name, [*extra, *fields], kw_only=True, forbid_unknown_fields=True, gc=False)
 
-    account = row("Account", "account", (("name", str), ("exchange", str)))
+    named = _annotated(str, msgspec.Meta(min_length=1))
+    account = row("Account", "account", (("name", named), ("exchange", named)))
     rows = [
         (key, list.__class_getitem__(row(scope.title().replace("_", ""), scope)) | None | msgspec.UnsetType, unset)
         for scope, key in LISTS.items()
     ]
+    day = _annotated(str, msgspec.Meta(pattern=_PLAIN_DAY))
     source = msgspec.defstruct(
         "Source",
-        [("by", Literal[_SOURCE_BY]), *[(key, str | None, None) for key in _SOURCE_KEYS[1:]]],
+        [
+            ("by", Literal[_SOURCE_BY]),
+            *[(key, str | msgspec.UnsetType, unset) for key in ("ref", "contradicts")],
+            *[(key, day | msgspec.UnsetType, unset) for key in ("at", "expires")],
+        ],
         forbid_unknown_fields=True,
     )
     problem = msgspec.defstruct(
         "Problem",
-        [("endpoint", str), ("reason", Reason), ("detail", str, ""), ("facts", list[str], [])],
+        [
+            ("endpoint", str),
+            ("reason", Reason),
+            ("detail", str | msgspec.UnsetType, unset),
+            ("facts", list[str] | msgspec.UnsetType, unset),
+        ],
         forbid_unknown_fields=True,
     )
     document = msgspec.defstruct(
@@ -66,14 +85,18 @@ def decoder() -> Any:
             ("collected_at", datetime | msgspec.UnsetType, unset),
             *rows,
             ("venue", row("Venue", "venue") | None | msgspec.UnsetType, unset),
-            ("sources", dict.__class_getitem__((str, source)) | None, None),
-            ("problems", list.__class_getitem__(problem) | None, None),
+            ("sources", dict.__class_getitem__((_sourced(), source)) | None | msgspec.UnsetType, unset),
+            ("problems", list.__class_getitem__(problem) | None | msgspec.UnsetType, unset),
         ],
         kw_only=True,
         forbid_unknown_fields=True,
         gc=False,
     )
     return msgspec.json.Decoder(document)
+
+
+def _sourced() -> Any:
+    return Literal[(*catalogue(), *_SOURCED)]
 
 
 def _python_type(fact: Fact) -> Any:
@@ -111,7 +134,7 @@ def faults(document: Document) -> Iterator[Fault]:
         yield document.fault(f"is not an evidence document: it must begin with `schema: {SCHEMA}`", "schema")
         return
     yield from _strangers(document, value, _TOP)
-    if "collected_at" in value and parse_time(value["collected_at"]) is None:
+    if value.get("collected_at") is not None and parse_time(value["collected_at"]) is None:
         yield document.fault("collected_at: expected a time such as 2026-11-20T10:00:00Z", "collected_at")
     yield from _account_faults(document, value.get("account"))
     for scope, key in LISTS.items():
@@ -125,9 +148,19 @@ def faults(document: Document) -> Iterator[Fault]:
 def _strangers(document: Document, table: dict[str, Any], known: tuple[str, ...], *path: str | int) -> Iterator[Fault]:
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
+            close = difflib.get_close_matches(key[:_LONGEST_NAME], known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-            yield document.fault(f"unknown key {key!r}", *path, key, hint=hint)
+            yield document.fault(f"unknown key {_shown(key)}", *path, key, hint=hint)
+
+
+def _shown(name: str) -> str:
+    """A name somebody wrote, fit for a message."""
+    return printable(mask_personal(name), limit=_LONGEST_NAME)
+
+
+def _unknown(path: str) -> str:
+    """What to say of a fact path that does not exist."""
+    return f"unknown fact {_shown(path)}{suggestion(path[:_LONGEST_NAME])}"
 
 
 def _account_faults(document: Document, account: Any) -> Iterator[Fault]:
@@ -159,7 +192,7 @@ def _row_faults(document: Document, scope: str, row: Any, *path: str | int) -> I
     for name, value in row.items():
         fact = known.get(name)
         if fact is None:
-            yield document.fault(f"unknown fact {scope}.{name}{suggestion(f'{scope}.{name}')}", *path, name)
+            yield document.fault(_unknown(f"{scope}.{name}"), *path, name)
         elif value is not None and (wrong := fact.check(value)):
             yield document.fault(f"{fact.path}: {wrong}", *path, name)
 
@@ -171,8 +204,8 @@ def _source_faults(document: Document, sources: Any) -> Iterator[Fault]:
         yield document.fault("sources: expected a table of fact paths", "sources")
         return
     for path, source in sources.items():
-        if path not in catalogue() and path not in (*LISTS.values(), "account", "venue"):
-            yield document.fault(f"sources: unknown fact {path}{suggestion(path)}", "sources", path)
+        if path not in catalogue() and path not in _SOURCED:
+            yield document.fault(f"sources: {_unknown(path)}", "sources", path)
         elif not isinstance(source, dict) or source.get("by") not in _SOURCE_BY:
             yield document.fault(f"sources: {path} needs `by`, one of {', '.join(_SOURCE_BY)}", "sources", path)
         else:
@@ -196,10 +229,11 @@ def _problem_faults(document: Document, problems: Any) -> Iterator[Fault]:
             yield document.fault("problems: each needs endpoint and reason", "problems", number)
             continue
         yield from _strangers(document, problem, _PROBLEM_KEYS, "problems", number)
-        if problem.get("reason") not in set(Reason):
+        if problem.get("reason") not in list(Reason):
             reasons = ", ".join(Reason)
             yield document.fault(f"problems: unknown reason, expected one of {reasons}", "problems", number, "reason")
-        if not isinstance(problem.get("detail", ""), str) or not _texts(problem.get("facts", [])):
+        detail, facts = problem.get("detail"), problem.get("facts")
+        if not (detail is None or isinstance(detail, str)) or not (facts is None or _texts(facts)):
             yield document.fault("problems: detail is text and facts a list of fact paths", "problems", number)
 
 

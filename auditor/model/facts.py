@@ -130,7 +130,7 @@ _CHECKS = {
 
 
 def _wrong_choice(fact: Fact, value: Any) -> str:
-    close = difflib.get_close_matches(str(value), fact.choices, 1)
+    close = difflib.get_close_matches(str(value)[:100], fact.choices, 1)
     guess = f", did you mean {close[0]}?" if close else ""
     return f"expected one of {', '.join(fact.choices)}{guess}"
 
@@ -176,6 +176,7 @@ def _fact(path: str, row: dict[str, Any], ranked: tuple[str, ...]) -> Fact:
     )
 
 
+@cache
 def of_scope(scope: str) -> dict[str, Fact]:
     """The facts of one scope by their name within it."""
     return {fact.name: fact for fact in catalogue().values() if fact.scope == scope}

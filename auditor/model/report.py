@@ -114,13 +114,22 @@ class FixStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question only the owner can answer, and the rules it would decide. Most valuable first."""
+    """A question only the owner can answer, and the rules it would decide. Most valuable first.
+
+    `subject` is the key, address ... that it is about; None where it is about the account.
+    """
 
     fact: str
     ask: str
     where: str | None
     narrows: tuple[str, ...]
     gain: float
+    subject: Subject | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the answer belongs: the fact, and of a row its fingerprint too."""
+        return f"{self.fact}[{self.subject.fingerprint}]" if self.subject else self.fact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,8 @@ class VenueFile:
 
     def policy_facts(self) -> dict[str, Any]:
         """The known policies of both scopes by fact path."""
-        return {policy.fact: policy.value for policy in self.policies if policy.value is not None}
+        known = {policy.fact: policy.value for policy in self.policies if policy.value is not None}
+        return {"venue.id": self.id, **known}
 
     def source(self, fact: str) -> Source | None:
         """Where a policy comes from."""

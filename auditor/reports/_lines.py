@@ -23,8 +23,8 @@ _STYLES = {
 
 
 def cells(text: str) -> int:
-    """Columns that `text` takes at most: wide characters count two, marks that join the one before count one."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    """Columns that `text` takes at most: wide characters count two, as do all that tables of widths disagree about."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" or char > "\uffff" else 1 for char in text)
 
 
 def wrap(text: str, width: int) -> list[str]:

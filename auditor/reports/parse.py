@@ -1,12 +1,22 @@
-"""A JSON report (`auditor/report/1`) back to the Report it was rendered from. Raises InputError for anything else."""
+"""A JSON report (`auditor/report/1`) back to the Report it was rendered from. Raises InputError for anything else.
+
+It holds a file to the types, ranges and times of a report; whether its numbers follow from its findings is not its business.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from auditor.errors import Fault, InputError
-from auditor.model.report import SCHEMA, Report
+from auditor.model.report import SCHEMA, Report, Score
+
+_LARGEST = 256 * 2**20
+_GRADE = re.compile("[A-F](-[A-F])?")
+_HINT = "a report is what `-f json` writes"
 
 
 def read(path: Path) -> Report:
@@ -15,17 +25,46 @@ def read(path: Path) -> Report:
 
     from auditor import yamlio
 
-    text = yamlio.read_text(path, max_bytes=256 * 2**20)
+    document = _decoded(yamlio.read_text(path, max_bytes=_LARGEST), str(path))
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        _refuse(path, f"is not a report: it does not say `schema: {SCHEMA}`", line=1)
+    problem: str | None = None
     try:
-        document: Any = msgspec.json.decode(text)
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise InputError(
-                [Fault(file=str(path), line=1, message=f"is not a report: it must say `schema: {SCHEMA}`")]
-            )
-        return msgspec.convert(_shaped(document), Report)
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        detail = str(error).splitlines()[0][:200] if isinstance(error, msgspec.MsgspecError) else "its shape is wrong"
-        raise InputError([Fault(file=str(path), line=0, message=f"is not a readable report: {detail}")]) from None
+        report = msgspec.convert(_shaped(document), Report)
+        problem = next(_implausible(report), None)
+    except msgspec.MsgspecError as error:
+        problem = str(error).splitlines()[0][:200]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        problem = "its shape is wrong"
+    if problem is not None:
+        _refuse(path, f"is not a readable report: {problem}")
+    return report
+
+
+def _refuse(path: Path | str, message: str, *, line: int = 0) -> NoReturn:
+    raise InputError([Fault(file=str(path), line=line, message=message, hint=_HINT)])
+
+
+def _decoded(text: str, file: str) -> Any:
+    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            _refuse(file, "is not a readable report: a key stands twice in one table")
+        return found
+
+    def constant(name: str) -> NoReturn:
+        _refuse(file, f"is not a readable report: {name} is not a number")
+
+    line, problem = 0, ""
+    try:
+        return json.loads(text, object_pairs_hook=table, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        line, problem = error.lineno, f"is not valid JSON: {error.msg}"
+    except RecursionError:
+        problem = "is nested too deeply"
+    except ValueError:
+        problem = "holds a number that is too long"
+    _refuse(file, problem, line=line)
 
 
 def _shaped(document: dict[str, Any]) -> dict[str, Any]:
@@ -34,3 +73,29 @@ def _shaped(document: dict[str, Any]) -> dict[str, Any]:
     worst = summary.get("worst")
     summary["worst"] = [worst["name"], worst["score"]] if worst else None
     return {"run": document["run"], "summary": summary, "accounts": document["accounts"]}
+
+
+def _implausible(report: Report) -> Iterator[str]:
+    """What no report of ours says: a share beyond 1, a score beyond 100, a time that does not say which."""
+    accounts = report.accounts
+    times = [report.run.started_at, report.run.finished_at, *(account.collected_at for account in accounts)]
+    if any(moment.tzinfo is None for moment in times):
+        yield "a time without its offset"
+    scores = [report.summary.worst[1]] if report.summary.worst else []
+    for account in accounts:
+        scores += [account.score, *([account.with_waivers] if account.with_waivers else [])]
+    grades = [*report.summary.grades, *(score.grade for score in scores if score.grade is not None)]
+    if not all(_GRADE.fullmatch(grade) for grade in grades):
+        yield "a grade that is none"
+    if any(not _in_range(score) for score in scores):
+        yield "a score or a share out of its range"
+    if any(count < 0 for count in report.summary.findings.values()) or report.summary.accounts != len(accounts):
+        yield "a count that cannot be"
+
+
+def _in_range(score: Score) -> bool:
+    shares = (score.coverage, score.observed, score.attested)
+    ends = (score.low, score.high)
+    return all(0 <= end <= 100 for end in ends if end is not None) and all(  # noqa: PLR2004  (percent)
+        0 <= share <= 1 for share in shares if share is not None
+    )

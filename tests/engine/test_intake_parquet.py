@@ -1,0 +1,136 @@
+"""Parquet: one row a document, in the types a table holds them in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from auditor.engine.files import parquet_documents
+from auditor.engine.intake import Evidence
+from auditor.errors import InputError
+
+from .invented import NOW
+
+_ROW = "SELECT 'auditor/evidence/1' AS schema, {{'name': 'a', 'exchange': 'okx'{account}}} AS account{more}"
+
+
+def written(path: Path, account: str = "", more: str = "", rows: int = 1) -> Path:
+    query = _ROW.format(account=account and f", {account}", more=more and f", {more}")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        escaped = str(path).replace("'", "''")
+        connection.execute(f"COPY (SELECT t.* FROM ({query}) t, range({rows})) TO '{escaped}' (FORMAT parquet)")
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    with Evidence(NOW).add_files([path]) as evidence:
+        return [dict(one.to_document()) for one in evidence.snapshots()]
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        Evidence(NOW).add_files([path])
+    return str(caught.value)
+
+
+def test_a_null_is_an_absent_key_and_an_empty_list_is_one(tmp_path: Path) -> None:
+    more = "[{'label': 'x', 'can_read': NULL::BOOLEAN}] AS api_keys, NULL::VARCHAR[] AS events, []::STRUCT(label VARCHAR)[] AS addresses"
+    [one] = read(written(tmp_path / "e.parquet", "'settings_lock': NULL::BOOLEAN", more))
+    assert one["api_keys"] == [{"label": "x"}]
+    assert one["addresses"] == []
+    assert "events" not in one
+    assert "settings_lock" not in one["account"]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "TIMESTAMPTZ '2025-01-03 00:00:00+00'",
+        "TIMESTAMPTZ '2025-01-03 09:00:00+09'",
+        "DATE '2025-01-03'",
+        "'2025-01-03T00:00:00Z'",
+    ],
+)
+def test_times_are_times_in_every_type_that_knows_its_zone(tmp_path: Path, time: str) -> None:
+    [one] = read(written(tmp_path / "e.parquet", f"'created_at': {time}"))
+    assert one["account"]["created_at"] == "2025-01-03T00:00:00Z"
+
+
+def test_fractions_of_a_second_are_kept(tmp_path: Path) -> None:
+    [one] = read(written(tmp_path / "e.parquet", "'created_at': TIMESTAMPTZ '2025-01-03 00:00:00.25+00'"))
+    assert one["account"]["created_at"] == "2025-01-03T00:00:00.250000Z"
+
+
+@pytest.mark.parametrize(
+    ("account", "more", "message"),
+    [
+        ("'created_at': TIMESTAMP '2025-01-03 00:00:00'", "", "account.created_at: expected a time"),
+        ("'created_at': 1700000000", "", "account.created_at"),
+        ("'settings_lock': 1", "", "account.settings_lock: expected true or false"),
+        ("'settings_lock': 'yes'", "", "account.settings_lock: expected true or false"),
+        ("'kyc_level': 1.5", "", "account.kyc_level: expected a whole number"),
+        ("'balance_usd': 'nan'::DOUBLE", "", "account.balance_usd: expected a number"),
+        ("'balance_usd': 'inf'::DOUBLE", "", "account.balance_usd: expected a number"),
+        ("'parent': 12", "", "account.parent: expected text"),
+        ("'wings': TRUE", "", "unknown fact account.wings"),
+        ("", "TRUE AS API_KEYS", "unknown key API_KEYS"),
+        ("", "'x'::BLOB AS api_keys", "api_keys: expected a list"),
+        ("", "[NULL::STRUCT(label VARCHAR)] AS api_keys", "api_keys.0: expected a table"),
+        ("", "1 AS collected_at", "collected_at: expected a time"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_refused_with_its_row(tmp_path: Path, account: str, more: str, message: str) -> None:
+    path = written(tmp_path / "e.parquet", account, more)
+    assert f"{path}:1: {message}" in refused(path)
+
+
+def test_the_row_at_fault_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    with duckdb.connect() as connection:
+        row = _ROW.format(account=", 'kind': CASE WHEN n = 207 THEN 'x' ELSE 'main' END", more="")
+        connection.execute(f"COPY ({row} FROM range(1, 300) t(n)) TO '{path}' (FORMAT parquet)")
+    assert f"{path}:207: account.kind" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["a[b].parquet", "a*.parquet", "a?b.parquet", "a'b.parquet", "{a,b}.parquet", "a b.parquet", "a\\b.parquet"]
+)
+def test_the_name_of_a_file_is_no_pattern(tmp_path: Path, name: str) -> None:
+    for other in ("ab.parquet", "axb.parquet", "b.parquet"):
+        written(tmp_path / other, rows=5)
+    path = tmp_path / name
+    path.write_bytes(written(tmp_path / "one.parquet").read_bytes())
+    assert len(list(parquet_documents(path))) == 1
+
+
+@pytest.mark.parametrize("text", [b"PAR1", b"PAR1" + b"\x00" * 100 + b"PAR1", b"{}", b"\x00" * 1000])
+def test_what_is_no_parquet_is_refused(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "e.parquet"
+    path.write_bytes(text)
+    assert "is not a readable Parquet file" in refused(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "e.parquet", rows=1000)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "is not a readable Parquet file" in refused(path)
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    assert "holds no evidence document" in refused(written(tmp_path / "e.parquet", rows=0))
+
+
+def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    duckdb.sql("SELECT 1 AS a").write_parquet(str(path))
+    assert "is not an evidence document" in refused(path)
+
+
+def test_sources_may_be_a_map(tmp_path: Path) -> None:
+    more = "MAP {'api_keys': {'by': 'api', 'ref': NULL::VARCHAR}} AS sources"
+    [one] = read(written(tmp_path / "e.parquet", more=more))
+    assert one["sources"] == {"api_keys": {"by": "api"}}

@@ -1,0 +1,188 @@
+"""The fast path and the careful path: what the one accepts the other accepts, and both mean the same."""
+
+from __future__ import annotations
+
+import json
+import random
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from auditor.engine import files, intake
+from auditor.engine.evaluate import Evaluation
+from auditor.engine.intake import Evidence
+from auditor.errors import Fault, InputError
+from auditor.model import document
+from auditor.model.evidence import Reason
+from auditor.model.facts import LISTS, catalogue
+from auditor.model.normalise import normalise
+from auditor.model.rule import Predicate
+
+from .invented import NOW, rule
+from .test_score import seen_of, steps, truth
+
+_JUNK: list[Any] = [
+    None, None, None, True, False, 0, 1, -1, 2, 1.7, 1.0, 2**53, 1e300, 1e301, float("nan"), float("inf"), "", "a", "yes", "sms", "totp",
+    [], ["sms"], ["sms", None], [[]], {}, {"a": 1}, [{}], "2025-01-01", "2025-01-01T00:00:00Z", "2025-01-01T00:00:00+00:00",
+    "2025-01-01T00:00:00+02:00", "2025-01-01T00:00:00.5Z", "2025-01-01t00:00:00z", "2025-01-01 00:00:00Z", "2025-01-01T00:00:00", "2025-01-01T00:00:00+0200",
+    "2008-01-01T00:00:00Z", "2095-01-01T00:00:00Z", "2101-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "2025-02-29T00:00:00Z", "2025-01-01T00:00:60Z",
+    "x" * 300, "\u0000", '"', '"":""', "\u2028", "\ud800", "é", "auditor/evidence/1", "timeout", "api", "attest", "api_keys", "account.kind",
+]  # fmt: skip
+_KEYS = [
+    *(fact.name for fact in catalogue().values()),
+    *LISTS.values(),
+    "by",
+    "at",
+    "expires",
+    "ref",
+    "reason",
+    "facts",
+    "unknown",
+    "Account",
+    "x",
+]
+
+
+def valid(chance: random.Random) -> dict[str, Any]:
+    whole = truth(chance)
+    known = {step for step in steps(whole) if chance.random() < 0.5}
+    one = seen_of(whole, known, "main", chance)
+    if chance.random() < 0.5:
+        one = {key: _without_nulls(value) for key, value in one.items() if value is not None}
+    one["problems"] = [{"endpoint": "x", "reason": chance.choice(list(Reason)).value, "facts": ["api_keys"]}]
+    one["sources"] = {"api_keys": {"by": "api", "ref": "GET /x"}, "account.kind": {"by": "attest", "at": "2026-11-01"}}
+    if chance.random() < 0.2:
+        one["sources"]["account.kind"]["expires"] = chance.choice(["2026-11-01", "2027-11-01"])
+    return one
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return [_without_nulls(child) for child in value] if isinstance(value, list) else value
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """The document with one thing in it changed, taken away, added or renamed."""
+    table = value
+    while True:
+        inner = [
+            child
+            for child in (table.values() if isinstance(table, dict) else table)
+            if isinstance(child, (dict, list)) and child
+        ]
+        if not inner or chance.random() < 0.25:
+            break
+        table = chance.choice(inner)
+    if isinstance(table, list):
+        table[chance.randrange(len(table))] = deepcopy(chance.choice(_JUNK))
+    elif (action := chance.random()) < 0.7 and table:
+        table[chance.choice(list(table))] = deepcopy(chance.choice(_JUNK))
+    elif action < 0.8 and table:
+        table[chance.choice(_KEYS)] = table.pop(chance.choice(list(table)))
+    else:
+        table[chance.choice(_KEYS)] = deepcopy(chance.choice(_JUNK))
+    return value
+
+
+def spelled(value: Any, chance: random.Random) -> bytes:
+    """The document as a line, in one of the ways machines write; sometimes with a key that stands twice."""
+    separators = chance.choice([(",", ":"), (", ", ": "), (" , ", " : ")])
+    text = json.dumps(value, separators=separators, ensure_ascii=chance.random() < 0.5)
+    if chance.random() < 0.15:
+        place = text.index("{", chance.randrange(len(text) // 2)) if "{" in text[len(text) // 2 :] else 0
+        text = (
+            text[: place + 1]
+            + chance.choice(['"kind":null,', '"name":"x",', '"label":"\\u0022\\u0022",', '"by":"api",'])
+            + text[place + 1 :]
+        )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _every_fact() -> list[Any]:
+    shown = {
+        scope: tuple(path for path in catalogue() if path.startswith((f"{scope}.", "account.", "venue.")))
+        for scope in ("account", *LISTS)
+    }
+    return [rule(scope, scope, Predicate(sql="TRUE", facts=facts)) for scope, facts in shown.items()]
+
+
+def _evaluated(trusted: list[bytes]) -> list[Any]:
+    with Evidence(NOW) as evidence:
+        evidence.path.write_bytes(b"".join(trusted))
+        with Evaluation(
+            evidence, _every_fact(), {"nowhere": {"account.withdrawal_allowlist_enabled": True}}
+        ) as evaluation:
+            return list(evaluation.documents())
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@given(st.integers(0, 2**32).map(random.Random))
+def test_both_paths_agree(chance: random.Random) -> None:
+    fast, slow = [], []
+    for _ in range(100):
+        one = valid(chance)
+        for _ in range(chance.choice([0, 1, 1, 2])):
+            one = mutated(one, chance)
+        line = spelled(one, chance)
+        stands = intake._as_they_stand(line, [line])
+        if stands is None:
+            continue
+        careful = files.careful(line, "e.jsonl", 1).value  # raises where it refuses
+        assert list(document.faults(files.careful(line, "e.jsonl", 1))) == [], line
+        assert stands.count(b"\n") == 1
+        normal = normalise(careful, NOW)
+        assert normalise(json.loads(stands), NOW) == normal
+        fast.append(stands)
+        slow.append(json.dumps(normal).encode() + b"\n")
+    if fast:
+        assert _evaluated(fast) == _evaluated(slow)
+
+
+def test_the_fast_path_is_taken() -> None:
+    """By what our own collectors and most machines write: else the test above compares nothing."""
+    chance = random.Random(1)
+    taken = 0
+    for _ in range(100):
+        one = _without_nulls(valid(chance))
+        one["sources"]["account.kind"].pop("expires", None)
+        line = json.dumps(one).encode()
+        taken += intake._as_they_stand(line, [line]) is not None
+    assert taken == 100
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@given(st.integers(0, 2**32).map(random.Random))
+def test_whatever_a_file_holds_it_is_read_or_refused(chance: random.Random) -> None:
+    """No mutation gets past the checks and breaks the engine."""
+    accepted: list[bytes] = []
+    for _ in range(40):
+        one = valid(chance)
+        for _ in range(chance.choice([0, 1, 2, 3])):
+            one = mutated(one, chance)
+        line = spelled(one, chance)
+        with Evidence(NOW) as evidence:
+            path = evidence.path.with_name("e.jsonl")
+            path.write_bytes(line)
+            refused: tuple[Fault, ...] = ()
+            try:
+                evidence.add_files([path])
+            except InputError as error:
+                refused = error.faults
+            assert {fault.line for fault in refused} <= {1}, line
+            if not refused:
+                accepted.append(evidence.path.read_bytes())
+                assert len(list(evidence.snapshots())) == 1
+    assert len(_evaluated(accepted)) == len(accepted)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
+@given(st.integers(0, 2**32).map(random.Random))
+def test_normalising_twice_changes_nothing_and_leaves_the_document_alone(chance: random.Random) -> None:
+    one = valid(chance)
+    before = json.dumps(one)
+    normal = normalise(one, NOW)
+    assert json.dumps(one) == before
+    assert normalise(normal, NOW) == normal

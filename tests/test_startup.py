@@ -1,0 +1,103 @@
+"""Start-up: what each command imports, and how long the smallest one takes beside the library that every one needs."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import stage
+from tests.cli.test_transcripts import EVIDENCE
+
+HEAVY = {
+    "ccxt",
+    "aiohttp",
+    "duckdb",
+    "sqlglot",
+    "jinja2",
+    "rich",
+    "keyring",
+    "jsonschema",
+    "msgspec",
+    "yarl",
+    "cryptography",
+    "yaml",
+}
+ROUNDS = 9
+ROOM = 2.0
+"""Times the start of a process that imports click alone."""
+
+_LOOK = """
+import json, sys
+from auditor.cli import main
+try:
+    main({args!r})
+except SystemExit:
+    pass
+sys.stderr.write(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> stage.Stage:
+    made = stage.Stage(tmp_path)
+    made.write("evidence.yaml", EVIDENCE)
+    made.run("evaluate", "evidence.yaml", "-f", "json", "-o", "report.json", "--fail-on", "critical")
+    return made
+
+
+def imported(mine: stage.Stage, *args: str) -> set[str]:
+    """The heavy packages that a process holds after a command."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOK.format(args=list(args))],
+        cwd=mine.work,
+        env=mine.environ,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    return HEAVY & set(json.loads(done.stderr.decode().splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("args", "needed"),
+    [
+        (("--version",), set()),
+        (("--help",), set()),
+        ((), set()),
+        (("audit", "--help"), {"yaml"}),
+        (("nonsense",), set()),
+        (("exchanges",), {"yaml"}),
+        (("rules", "list"), {"yaml", "sqlglot"}),
+        (("report", "report.json"), {"yaml", "msgspec"}),
+        (("evaluate", "evidence.yaml"), {"yaml", "sqlglot", "duckdb", "msgspec"}),
+        (("evaluate", "evidence.yaml", "-f", "html"), {"yaml", "sqlglot", "duckdb", "msgspec", "jinja2"}),
+        (("attest", "--help"), {"yaml"}),
+        (("init", "--help"), {"yaml"}),
+        (("demo", "--help"), {"yaml"}),
+    ],
+    ids=" ".join,
+)
+def test_a_command_imports_what_it_uses_and_no_more(mine: stage.Stage, args: tuple[str, ...], needed: set[str]) -> None:
+    assert imported(mine, *args) <= needed
+
+
+def seconds(*args: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, *args], check=True, capture_output=True)
+    return time.perf_counter() - begun
+
+
+def test_version_starts_nearly_as_fast_as_click_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Taken in turn, so that a machine that is busy with something else is busy for both."""
+    pairs = [(seconds("-m", "auditor", "--version"), seconds("-c", "import click")) for _ in range(ROUNDS)]
+    ratio = min(ours for ours, _ in pairs) / min(floor for _, floor in pairs)
+    middle = statistics.median(ours / floor for ours, floor in pairs)
+    with capsys.disabled():
+        sys.stdout.write(f"\nauditor --version: {ratio:.2f} of `import click` at best, {middle:.2f} in the middle\n")
+    assert ratio < ROOM
