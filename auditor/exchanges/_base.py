@@ -69,6 +69,7 @@ class Failure:
     """What a refusal means. `retry` only where the same request can succeed; `lockout` where another call makes it worse.
 
     `address` where it is this machine that is locked out, whatever the key: then no key of the run asks again.
+    `unmistakable` where the venue says this of a key with a server error's status, in words that no outage uses.
     """
 
     reason: Reason
@@ -77,6 +78,7 @@ class Failure:
     retry: bool = False
     lockout: bool = False
     address: bool = False
+    unmistakable: bool = False
 
 
 _MEANINGS = {
@@ -169,9 +171,11 @@ class Door(Protocol):
 
 
 class Connector(Protocol):
-    """A module of this package: one exchange. `ccxt_class` names the class that signs for it."""
+    """A module of this package: one exchange. `ccxt_class` names the class that signs for it; where ccxt knows none it is
+    None, and the module has a function `sign` (`_signer.Rule`).
+    """
 
-    ccxt_class: str
+    ccxt_class: str | None
     credentials: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
     clock: Endpoint | None

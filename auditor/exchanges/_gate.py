@@ -13,7 +13,12 @@ from urllib.parse import parse_qsl, urlsplit
 from auditor.exchanges._base import Endpoint
 from auditor.exchanges._signer import SignedRequest
 
-ADDED_BY_SIGNERS = frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"})
+_ENVELOPE = frozenset({"id", "method", "params", "api_key", "sig", "request", "nonceWindow"})  # Crypto.com, WhiteBIT
+_FILLER = frozenset({"foo"})  # Bitstamp: ccxt's stand-in for an empty body
+_QUERY = frozenset({"AccessKeyId", "SignatureMethod", "SignatureVersion", "Timestamp", "Signature"})  # HTX
+ADDED_BY_SIGNERS = (
+    frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"}) | _ENVELOPE | _FILLER | _QUERY
+)
 _LONGEST_URL = 8192
 
 

@@ -19,6 +19,7 @@ from auditor.redaction import mask_personal
 _DIGITS = re.compile(r"-?[0-9]{1,18}\Z")
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z")
 _LARGEST = 10**18
+_ANYWHERE = re.compile(r"(0\.0\.0\.0|::|[0-9.:a-fA-F]*/0+)\Z")
 _ABSENT = object()
 
 
@@ -141,11 +142,13 @@ def _kind(value: Any) -> str:
 
 
 def bound(entries: list[str]) -> tuple[bool, list[str] | None]:
-    """Whether an IP list binds a key, and the list. `[]`, `[""]` and `["*"]` are three spellings of "not bound"."""
+    """Whether an IP list binds a key, and the list. `[]`, `[""]` and `["*"]` are three spellings of "not bound"; a list
+    that holds the whole internet (`0.0.0.0/0`) is a fourth, and is shown as it is.
+    """
     cleaned = [entry.strip() for entry in entries if entry.strip()]
     if not cleaned or "*" in cleaned:
         return False, []
-    return True, cleaned
+    return not any(_ANYWHERE.match(entry) for entry in cleaned), cleaned
 
 
 def shown_names(names: Iterable[str]) -> dict[str, str]:

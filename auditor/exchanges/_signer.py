@@ -1,4 +1,5 @@
-"""ccxt as a signer, and nothing else. The only module that imports ccxt.
+"""ccxt as a signer, and nothing else; for an exchange ccxt does not know, the connector's own rule with a lent pen. The only
+module that imports ccxt, and the only one of the exchanges that reveals a secret.
 
 A sealed subclass signs; every method of it that could reach a socket raises instead. One template instance is made per
 venue and endpoint, and a shallow copy per key with containers of its own: ccxt stores tokens, nonces and clock
@@ -10,18 +11,21 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections.abc import Mapping
+import time
+from base64 import b64decode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from typing import Any, Protocol, cast
+from urllib.parse import quote, urlencode, urlsplit
 
-from auditor.exchanges._base import Endpoint
+from auditor.exchanges._base import Connector, Endpoint
 from auditor.redaction import Secret
 
 _OWN_CONTAINERS = ("options", "headers", "urls", "tokenBucket", "last_request_headers", "accountsById", "balance")
 _SHORTEST_PART = 6
-_SOUND_KEY = "c291bmQ="  # plain text and Base64 at once
+_SEEDS = {32, 64}
+_SOUND_KEY = "accountaccountaccountaccountaccountaccounta="  # plain text and Base64 at once, a seed by length, an account's key by name
 _WAYS_OUT = ("open", "get_event_loop", "get_session", "get_socks_proxy_session", "client", "spawn", "delay")
 
 
@@ -78,9 +82,10 @@ def template(ccxt_class: str, endpoint: str | None) -> Any:
     return instance
 
 
-async def warm_up(ccxt_class: str) -> None:
+async def warm_up(ccxt_class: str | None) -> None:
     """Imports ccxt off the event loop's thread: its package loads every exchange, which takes a third of a second."""
-    await asyncio.to_thread(_sealed_class, ccxt_class)
+    if ccxt_class is not None:
+        await asyncio.to_thread(_sealed_class, ccxt_class)
 
 
 def _moved(leaf: Any, base: str) -> Any:
@@ -155,3 +160,85 @@ def _signed(instance: Any, endpoint: Endpoint, values: dict[str, str]) -> dict[s
 
 def _sendable(header: str) -> bool:
     return header.isprintable() and header.isascii()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A request that is to be signed: `target` is path and query; `milliseconds` is the time by the venue's clock."""
+
+    verb: str
+    target: str
+    milliseconds: int
+
+
+class Pen(Protocol):
+    """Lent to a connector's `sign`: the public half of the key, and signatures by the other half, never that itself."""
+
+    public_id: str
+
+    def ed25519(self, message: bytes) -> bytes:
+        """The signature (64 bytes). Raises UnsignableError where the secret is no seed."""
+        ...
+
+
+Rule = Callable[[Pen, Draft], dict[str, str]]
+"""How one exchange wants a request signed: the headers it asks for."""
+
+
+class RuleSigner:
+    """Signs GETs for one key by a connector's own rule. The same face as Signer."""
+
+    def __init__(self, rule: Rule, credentials: Mapping[str, Secret], endpoint: str | None) -> None:
+        self._rule = rule
+        self._held = {name: secret.reveal() for name, secret in credentials.items()}
+        self._base = endpoint.rstrip("/") if endpoint else None
+        self._skew = 0
+        self.public_id = self._held.get("apiKey", "")
+
+    def __repr__(self) -> str:
+        return "RuleSigner(•••)"
+
+    def set_skew(self, milliseconds: int) -> None:
+        """How far this machine's clock is ahead of the venue's."""
+        self._skew = milliseconds
+
+    def knows(self, text: str) -> bool:
+        """As of Signer."""
+        return len(text) >= _SHORTEST_PART and any(text in value for value in self._held.values())
+
+    def sign(self, endpoint: Endpoint, params: Mapping[str, str]) -> SignedRequest:
+        """The request for a declared endpoint. Raises UnsignableError for a key that cannot sign it."""
+        target = endpoint.path + (f"?{urlencode(params, quote_via=quote)}" if params else "")
+        headers: dict[str, str] = {}
+        if not endpoint.public:
+            if not self.public_id or not _sendable(self.public_id):
+                raise UnsignableError("no public id that can be sent")
+            now = int(time.time() * 1000) - self._skew
+            headers = self._rule(self, Draft(verb=endpoint.verb, target=target, milliseconds=now))
+        if any(not _sendable(value) for value in headers.values()):
+            raise UnsignableError("a line break or control character in a credential")
+        url = (self._base or f"https://{endpoint.host}") + target
+        return SignedRequest(verb=endpoint.verb, url=url, headers=headers, body=None)
+
+    def ed25519(self, message: bytes) -> bytes:
+        """By the seed that `secret` holds as Base64: its 32 bytes, or those and the 32 public ones after them."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        try:
+            raw = b64decode(self._held.get("secret", ""), validate=True)
+        except ValueError:
+            raw = b""
+        if len(raw) not in _SEEDS:
+            raise UnsignableError("not an Ed25519 key in Base64")
+        return Ed25519PrivateKey.from_private_bytes(raw[:32]).sign(message)
+
+
+class _WithRule(Protocol):
+    def sign(self, pen: Pen, draft: Draft) -> dict[str, str]: ...
+
+
+def signer_of(connector: Connector, credentials: Mapping[str, Secret], endpoint: str | None) -> Signer | RuleSigner:
+    """Signs by ccxt where it knows the exchange, else by the connector's own `sign`."""
+    if connector.ccxt_class is not None:
+        return Signer(connector.ccxt_class, credentials, endpoint)
+    return RuleSigner(cast("_WithRule", connector).sign, credentials, endpoint)

@@ -69,7 +69,7 @@ class Venue:
         """Milliseconds by which this machine's clock is ahead, once the venue complained."""
         self.shut: Unavailable | None = None
         """Set once the venue locked out this address: no key asks again."""
-        self.unsigned: _signer.Signer | None = None
+        self.unsigned: _signer.Signer | _signer.RuleSigner | None = None
         """For public endpoints: it holds no key."""
         self._session: aiohttp.ClientSession | None = None
         self._learning = asyncio.Lock()
@@ -79,7 +79,7 @@ class Venue:
         import aiohttp
 
         await _signer.warm_up(self.connector.ccxt_class)
-        self.unsigned = _signer.Signer(self.connector.ccxt_class, {}, self.endpoint)
+        self.unsigned = _signer.signer_of(self.connector, {}, self.endpoint)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100, enable_cleanup_closed=False),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -171,7 +171,7 @@ class KeyDoor:
 
     def __init__(self, venue: Venue, credentials: Mapping[str, Secret]) -> None:
         self._venue = venue
-        self._signer = _signer.Signer(venue.connector.ccxt_class, credentials, venue.endpoint)
+        self._signer = _signer.signer_of(venue.connector, credentials, venue.endpoint)
         self._key = str(next(_numbers))
         self._shut: Unavailable | None = None
         self._turn = asyncio.Lock()
@@ -267,7 +267,7 @@ def _judged(failure: Failure | None, answer: Answer, endpoint: Endpoint) -> Fail
     internal error, a page that is no JSON) or answer a request that carried no key.
     """
     if failure is not None and failure.reason in _ABOUT_THE_KEY:
-        if answer.body is None or answer.status >= 500:  # noqa: PLR2004
+        if (answer.body is None or answer.status >= 500) and not failure.unmistakable:  # noqa: PLR2004
             failure = None
         elif endpoint.public:
             return by_status(answer) or _NONSENSE

@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from aiohttp import web
 
@@ -90,6 +90,8 @@ class TwinVenue:
 
     id: str
     account_name: str
+    in_demo: ClassVar[bool] = False
+    """Whether the demo shows it: a few venues say enough."""
     credentials: tuple[str, ...] = ("apiKey", "secret")
 
     def __init__(self) -> None:

@@ -44,6 +44,7 @@ class Twin(TwinVenue):
     """A main account with a bound audit key, a loose bot key and two sub-accounts, one with an unbound trading key."""
 
     id = "binance"
+    in_demo = True
     account_name = "main-binance"
 
     def __init__(self) -> None:

@@ -42,6 +42,7 @@ class Twin(TwinVenue):
     """A master account with a reading audit key, a key that pays out, and three sub-accounts; one holds custody."""
 
     id = "bybit"
+    in_demo = True
     account_name = "main-bybit"
 
     def __init__(self) -> None:

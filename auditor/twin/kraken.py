@@ -43,6 +43,7 @@ class Twin(TwinVenue):
     """
 
     id = "kraken"
+    in_demo = True
     account_name = "main-kraken"
     credentials = ("apiKey", "secret")
 
@@ -96,14 +97,30 @@ class Twin(TwinVenue):
         ]
 
     def attested(self) -> dict[str, Any]:
+        """A careful owner, whose one careless key undoes much of it."""
         return {
             "account": {
-                "login_weakest_factor": "totp",
-                "step_up_weakest_factor": "totp",
-                "enrolled_factors": ["totp", "passkey"],
-                "settings_lock": False,
-                "email_second_factor": "sms",
-                "email_recovery_by_phone": True,
+                "login_weakest_factor": "phishing_resistant",
+                "step_up_weakest_factor": "phishing_resistant",
+                "enrolled_factors": ["passkey", "hardware_key"],
+                "settings_lock": True,
+                "hold_after_password_change_hours": 24,
+                "hold_after_two_factor_change_hours": 24,
+                "hold_after_new_device_hours": 24,
+                "email_second_factor": "phishing_resistant",
+                "email_recovery_by_phone": False,
+                "recovery_channels": ["email_link"],
+                "alert_channels": ["email", "push"],
+                "password_unique": True,
+                "totp_cloud_synced": False,
+                "oauth_send_scope_allowed": False,
+                "extensions_vetted": True,
+                "unknown_sessions": False,
+                "shared_login": False,
+                "anyone_left": False,
+                "p2p_enabled": False,
+                "internal_transfer_enabled": False,
+                "master_key_over_subaccounts": False,
                 "keys_counted": 3,
             }
         }

@@ -34,6 +34,7 @@ class Twin(TwinVenue):
     """A main account with one reading audit key and two sub-accounts."""
 
     id = "okx"
+    in_demo = True
     account_name = "main-okx"
     credentials = ("apiKey", "secret", "password")
 
@@ -73,13 +74,24 @@ class Twin(TwinVenue):
         ]
 
     def attested(self) -> dict[str, Any]:
+        """An owner of June 2024: an authenticator is enrolled, and SMS still opens everything."""
         return {
             "account": {
                 "login_weakest_factor": "sms",
                 "step_up_weakest_factor": "sms",
                 "enrolled_factors": ["sms", "email", "totp"],
                 "withdrawal_allowlist_enabled": False,
+                "new_address_delay_hours": 0,
                 "email_second_factor": "totp",
+                "email_recovery_by_phone": True,
+                "recovery_channels": ["email_link", "sms_code", "support_video"],
+                "alert_channels": ["email", "sms"],
+                "password_unique": True,
+                "totp_cloud_synced": True,
+                "shared_login": False,
+                "anyone_left": False,
+                "unknown_sessions": False,
+                "keys_counted": 2,
             }
         }
 

@@ -22,7 +22,11 @@ from tests.exchanges.wire import collect
 
 IDS = sorted(found.name for found in pkgutil.iter_modules(twins.__path__) if not found.name.startswith("_"))
 DELIBERATE = {Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.NOT_EXPOSED}
-OUTAGES: tuple[Refusal | Breakage, ...] = (Refusal.MAINTENANCE, Refusal.RATE_LIMIT, *(how for how in Breakage if how is not Breakage.SILENCE))
+OUTAGES: tuple[Refusal | Breakage, ...] = (
+    Refusal.MAINTENANCE,
+    Refusal.RATE_LIMIT,
+    *(how for how in Breakage if how is not Breakage.SILENCE),
+)
 STOPS = (Refusal.BAD_KEY, Refusal.BAD_SIGNATURE, Refusal.FOREIGN_IP)
 
 
@@ -110,9 +114,13 @@ def test_a_refused_key_is_not_used_again(id_: str, how: Refusal) -> None:
     assert said & {Reason.INVALID_KEY, Reason.IP_NOT_ALLOWED}
 
 
-@pytest.mark.parametrize("how", [Refusal.MAINTENANCE, Refusal.MISSING_PERMISSION, Breakage.TRUNCATED, Breakage.WRONG_SHAPE, Breakage.EMPTY])
+@pytest.mark.parametrize(
+    "how", [Refusal.MAINTENANCE, Refusal.MISSING_PERMISSION, Breakage.TRUNCATED, Breakage.WRONG_SHAPE, Breakage.EMPTY]
+)
 @pytest.mark.parametrize(("id_", "path"), EVERY_PLACE)
-def test_one_failing_endpoint_costs_its_facts_and_changes_no_other(id_: str, path: str, how: Refusal | Breakage) -> None:
+def test_one_failing_endpoint_costs_its_facts_and_changes_no_other(
+    id_: str, path: str, how: Refusal | Breakage
+) -> None:
     sheet = collect(fresh(id_), prepare=lambda twin: twin.fail(how, path), deadline=2)
     whole, part = known(healthy(id_)), known(sheet)
     for name, value in part.items():
@@ -132,7 +140,11 @@ def _requests(id_: str) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("id_", IDS)
 def test_secrets_never_reach_the_sheet(id_: str) -> None:
-    canary = {"apiKey": "CANARYKEYCANARYKEYCANARY", "secret": "Q0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZ", "password": "CANARYPASSPHRASE"}
+    canary = {
+        "apiKey": "CANARYKEYCANARYKEYCANARY",
+        "secret": "Q0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZ",
+        "password": "CANARYPASSPHRASE",
+    }
     wrong = {name: canary.get(name, value) for name, value in fresh(id_).sample_credentials().items()}
     sheet = collect(fresh(id_), credentials=wrong)
     assert sheet.problems

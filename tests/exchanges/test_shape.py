@@ -190,7 +190,15 @@ def test_spellings_of_unbound(entries: list[str]) -> None:
 
 
 def test_bound() -> None:
-    assert bound([" 198.51.100.7 ", "", "0.0.0.0/0"]) == (True, ["198.51.100.7", "0.0.0.0/0"])
+    assert bound([" 198.51.100.7 ", "", "203.0.113.0/24", "10.0.0.10"]) == (
+        True,
+        ["198.51.100.7", "203.0.113.0/24", "10.0.0.10"],
+    )
+
+
+@pytest.mark.parametrize("entry", ["0.0.0.0/0", "0.0.0.0", "::/0", "::", "0/0", "198.51.100.7/00"])
+def test_a_list_that_holds_the_whole_internet_binds_nothing(entry: str) -> None:
+    assert bound(["198.51.100.7", entry]) == (False, ["198.51.100.7", entry])
     assert unless(True) is None and unless(False) is False
 
 

@@ -14,7 +14,11 @@ from auditor.twin._base import TwinVenue
 
 
 def collect(
-    twin: TwinVenue, *, credentials: dict[str, str] | None = None, prepare: Callable[[TwinVenue], Any] | None = None, deadline: float = 1.0
+    twin: TwinVenue,
+    *,
+    credentials: dict[str, str] | None = None,
+    prepare: Callable[[TwinVenue], Any] | None = None,
+    deadline: float = 1.0,
 ) -> Sheet:
     """The sheet of one key (the twin's first sample key unless `credentials` says otherwise)."""
 
