@@ -10,7 +10,7 @@ from benchmarks import audit, evaluation, startup
 CLAIMS: tuple[tuple[str, float, Callable[[], float]], ...] = (
     ("auditor --version / python -c 'import click'", 2.0, startup.ratio),
     ("four accounts at 100 ms latency / longest chain of dependent calls", 1.5, audit.ratio),
-    ("shipped rules over 100,000 keys from JSON lines / orjson decoding them", 3.0, evaluation.ratio),
+    ("shipped rules over 100,000 keys from JSON lines / orjson decoding them into memory", 3.0, evaluation.ratio),
 )
 ROUNDS = 5
 

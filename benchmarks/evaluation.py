@@ -1,4 +1,4 @@
-"""All shipped rules over 100,000 keys from JSON lines, validation included, against orjson decoding the same lines."""
+"""All shipped rules over 100,000 keys from JSON lines, validation included, against orjson decoding the same lines into memory."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def ratio() -> float:
     path = _file()
     lines = path.read_bytes().splitlines()
     begun = time.perf_counter()
-    for line in lines:
-        orjson.loads(line)
+    kept = [orjson.loads(line) for line in lines]
     floor = time.perf_counter() - begun
+    del kept
     rules = rule_files(None)
     policies = {name: venue.policy_facts() for name, venue in venue_files().items()}
     begun = time.perf_counter()
@@ -64,7 +64,11 @@ def _document(number: int, chance: random.Random) -> dict[str, Any]:
     return {
         "schema": "auditor/evidence/1",
         "collected_at": "2026-11-20T00:00:00Z",
-        "account": {"name": f"account-{number}", "exchange": chance.choice(["okx", "binance", "bybit", "kraken"]), **_seen(account, chance)},
+        "account": {
+            "name": f"account-{number}",
+            "exchange": chance.choice(["okx", "binance", "bybit", "kraken"]),
+            **_seen(account, chance),
+        },
         "api_keys": [_seen(_key(place, chance), chance) for place in range(KEYS_EACH)],
         "problems": [],
     }

@@ -32,7 +32,7 @@ def main() -> None:
         assert (folder / "out" / "report.html").stat().st_size > 10_000
         where = run(str(python), "-c", "import auditor; print(auditor.__file__)", cwd=folder).strip()
         assert where.startswith(str(folder)), f"the demo ran from {where}"
-        print(f"wheel {wheel.name} ({wheel.stat().st_size // 1024} KiB) and {sdist.name}: the demo ran from the wheel")
+        print(f"wheel {wheel.name} ({wheel.stat().st_size // 1024} KiB) and {sdist.name}: the demo ran from the wheel")  # noqa: T201
 
 
 def clean_environment(target: Path, wheel: Path) -> Path:
@@ -40,7 +40,18 @@ def clean_environment(target: Path, wheel: Path) -> Path:
     venv.create(target, with_pip=False)
     python = target / "bin" / "python"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(target), "platbase": str(target)}))
-    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel))
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(site),
+        str(wheel),
+    )
     dependencies = target / "dependencies"
     dependencies.mkdir()
     for installed in Path(sysconfig.get_path("purelib")).iterdir():

@@ -64,21 +64,22 @@ def _policy(name: str, venue_name: str | None = None) -> Derivation:
     return Derivation(sql=venue_fact, inputs=(venue_fact,))
 
 
-_ENTRY = "trim(lower(entry))"
-_ANY_ADDRESS = f"({_ENTRY} IN ('*', '*.*.*.*', 'any', 'all') OR regexp_matches({_ENTRY}, '^[0:.]+$|/0+$'))"
+# An IP list is read as one text: a pattern over it costs a fraction of one over each of its entries.
+_LISTED = "lower(array_to_string(api_key.ip_allowlist, ','))"
 _V4 = r"[0-9]{1,3}(\.[0-9]{1,3}){3}(/0*([0-9]|[12][0-9]|3[0-2]))?"
 _V6 = r"[0-9a-f:.]*:[0-9a-f:.]*(/0*([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?"
-_PLAIN = f"regexp_matches({_ENTRY}, '^({_V4}|{_V6})$')"
-_PREFIX = f"coalesce(TRY_CAST(nullif(split_part({_ENTRY}, '/', 2), '') AS INTEGER), 128)"
+_ONE = f"\\s*({_V4}|{_V6})\\s*"
+_ALL_PLAIN = f"(len(api_key.ip_allowlist) = 0 OR regexp_full_match({_LISTED}, '{_ONE}(,{_ONE})*'))"
+_ANYWHERE = r"(^|,)\s*(\*|\*\.\*\.\*\.\*|any|all|[0:.]+|[^,]*/0+)\s*(,|$)"
 _SITE = "(CASE WHEN contains(entry, ':') THEN 64 ELSE 32 END)"  # what one site gets: an IPv4 address or an IPv6 /64
-_ALL_PLAIN = f"len(list_filter(api_key.ip_allowlist, lambda entry: {_PLAIN})) = len(api_key.ip_allowlist)"
+_PREFIX = "coalesce(TRY_CAST(nullif(split_part(entry, '/', 2), '') AS INTEGER), 128)"
+_BLOCKS = f"list_transform(api_key.ip_allowlist, lambda entry: pow(2, greatest({_SITE} - {_PREFIX}, 0)))"
 _HOSTS = (
-    f"CASE WHEN {_ALL_PLAIN} THEN "
-    f"list_max(list_transform(api_key.ip_allowlist, lambda entry: pow(2, greatest({_SITE} - {_PREFIX}, 0)))) END"
+    f"CASE WHEN len(api_key.ip_allowlist) = 0 OR NOT {_ALL_PLAIN} THEN NULL "
+    f"WHEN contains({_LISTED}, '/') THEN list_max({_BLOCKS}) WHEN {_ALL_PLAIN} THEN 1 END"
 )
 _ALLOWS_ANY = (  # an entry that cannot be read may let anybody in
-    f"CASE WHEN len(list_filter(api_key.ip_allowlist, lambda entry: {_ANY_ADDRESS})) > 0 THEN TRUE "
-    f"WHEN {_ALL_PLAIN} THEN FALSE END"
+    f"CASE WHEN regexp_matches({_LISTED}, '{_ANYWHERE}') THEN TRUE WHEN {_ALL_PLAIN} THEN FALSE END"
 )
 _LAST_CHANGE = "greatest(account.password_changed_at, account.two_factor_changed_at)"
 _BOTH_KNOWN = (

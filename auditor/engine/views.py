@@ -96,10 +96,10 @@ def _load_venues(connection: Any, venues: Mapping[str, Mapping[str, Any]], by_sc
     facts = [*by_scope["venue"], *by_scope["account"]]
     columns = ", ".join(f'"{fact.path}" {_SQL_TYPES[fact.kind]}' for fact in facts)
     connection.execute(f"CREATE TABLE catalogue (exchange VARCHAR{', ' + columns if columns else ''})")
-    for exchange, known in sorted(venues.items()):
-        values = [known.get(fact.path) for fact in facts]
-        marks = ", ".join("?" for _ in range(len(values) + 1))
-        connection.execute(f"INSERT INTO catalogue VALUES ({marks})", [exchange, *values])  # noqa: S608
+    rows = [[exchange, *(known.get(fact.path) for fact in facts)] for exchange, known in sorted(venues.items())]
+    if rows:
+        marks = ", ".join(f"({', '.join('?' for _ in row)})" for row in rows)
+        connection.execute(f"INSERT INTO catalogue VALUES {marks}", [value for row in rows for value in row])  # noqa: S608
 
 
 def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime) -> None:

@@ -20,6 +20,7 @@ ADDED_BY_SIGNERS = (
     frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"}) | _ENVELOPE | _FILLER | _QUERY
 )
 _LONGEST_URL = 8192
+_LONGEST_HEADER = 8000
 
 
 class GateError(Exception):
@@ -53,6 +54,8 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
         raise ParameterError("the signed URL is too long, or holds characters that do not belong in one")
     if any(char in request.url for char in ' #\\"<>'):
         raise ParameterError("the signed URL holds a space, a fragment or a quote")
+    if any(len(value) > _LONGEST_HEADER for value in request.headers.values()):
+        raise ParameterError("a signed header is too long")
     parts = urlsplit(request.url)
     wanted = urlsplit((base or f"https://{endpoint.host}").rstrip("/"))
     if (parts.scheme, parts.netloc) != (wanted.scheme, wanted.netloc):
@@ -72,5 +75,9 @@ def _body_pairs(body: str | None) -> list[tuple[str, str]]:
     if not body:
         return []
     if body.startswith("{"):
-        return [(str(name), str(value)) for name, value in json.loads(body, object_pairs_hook=list)]
+        pairs: list[tuple[str, str]] = []
+        for name, value in json.loads(body, object_pairs_hook=list):
+            nested = value if name == "params" and isinstance(value, list) else [(name, value)]
+            pairs += [(str(one), str(held)) for one, held in nested]
+        return pairs
     return parse_qsl(body, keep_blank_values=True)

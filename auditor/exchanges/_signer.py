@@ -26,6 +26,16 @@ _OWN_CONTAINERS = ("options", "headers", "urls", "tokenBucket", "last_request_he
 _SHORTEST_PART = 6
 _SEEDS = {32, 64}
 _SOUND_KEY = "accountaccountaccountaccountaccountaccounta="  # plain text and Base64 at once, a seed by length, an account's key by name
+_UNLISTED = {
+    "krakenfutures": {
+        "urls": {"api": {"auth": "https://futures.kraken.com/api/auth/"}},
+        "options": {
+            "versions": {"auth": {"GET": {"api-keys/v3/check": "v1"}}},
+            "access": {"auth": {"GET": {"api-keys/v3/check": "private"}}},
+        },
+    }
+}
+"""Sections of an API that ccxt can sign and does not list."""
 _WAYS_OUT = ("open", "get_event_loop", "get_session", "get_socks_proxy_session", "client", "spawn", "delay")
 
 
@@ -76,7 +86,9 @@ def _sealed_class(ccxt_class: str) -> type:
 @cache
 def template(ccxt_class: str, endpoint: str | None) -> Any:
     """The instance whose copies sign for one venue; `endpoint` replaces scheme and host of every URL it knows."""
-    instance = _sealed_class(ccxt_class)({"enableRateLimit": False, "aiohttp_trust_env": False})
+    instance = _sealed_class(ccxt_class)(
+        {"enableRateLimit": False, "aiohttp_trust_env": False, **_UNLISTED.get(ccxt_class, {})}
+    )
     if endpoint is not None:
         instance.urls = {**instance.urls, "api": _moved(instance.urls["api"], endpoint.rstrip("/"))}
     return instance

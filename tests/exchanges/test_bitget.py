@@ -195,7 +195,7 @@ def test_a_read_only_key_with_withdraw_contradicts_itself() -> None:
         (["p2p"], (None, False, None, None, False)),
         (["p2pw"], (None, False, None, None, False)),
         (["pllw"], (None, False, False, False, False)),
-        (["trade", "readonly"], (True, None, None, False, None)),
+        (["trade", "readonly"], (True, None, None, None, None)),
         (["stor", "abcw"], (None,) * 5),
         (["stow", "abcr"], (True, None, None, None, None)),
         ([], (None,) * 5),

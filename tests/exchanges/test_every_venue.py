@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -36,9 +35,8 @@ def fresh(id_: str) -> TwinVenue:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_transport, "FIRST_PAUSE", 0.005)
-    yield
 
 
 @cache
