@@ -15,7 +15,7 @@ from typing import Any
 from auditor import attestations, credentials, snapshots
 from auditor.config import AccountConfig
 from auditor.errors import CredentialError
-from auditor.exchanges import _load
+from auditor.exchanges import _load, _venue
 from auditor.exchanges._base import Connector, Sheet
 from auditor.exchanges._transport import Venue
 from auditor.identity import Identity
@@ -93,6 +93,8 @@ async def _sheets(
                 return [
                     _unread("no key is configured" if connector else "the exchange offers no API that is read here")
                 ]
+            if needs_confirmation(account) is not None:
+                return [_unread("nothing was sent: " + _UNCONFIRMED)]
             place = (account.exchange, account.endpoint)
             if place not in venues:
                 venues[place] = Venue(connector, endpoint=account.endpoint)
@@ -107,6 +109,19 @@ async def _sheets(
 
         collected = await asyncio.gather(*[one_account(account) for account in accounts])
     return {account.name: sheets for account, sheets in zip(accounts, collected, strict=True)}
+
+
+_UNCONFIRMED = (
+    "the exchange switches off a key that is used from an address it does not know. Confirm that this machine's address is "
+    "on the key's list: `address_confirmed: true` in the account, or answer the question of `auditor audit`"
+)
+
+
+def needs_confirmation(account: AccountConfig) -> str | None:
+    """What the owner has to confirm before the keys of this account are used for the first time, or None."""
+    if account.address_confirmed or not account.credentials:
+        return None
+    return _venue.load(account.exchange).warn_before_first_call
 
 
 def _unread(detail: str) -> Sheet:

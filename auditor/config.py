@@ -15,14 +15,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from auditor import credentials, yamlio
+from auditor import credentials, endpoints, yamlio
 from auditor.errors import Fault, InputError, UsageError
 from auditor.model.facts import parse_time
 from auditor.redaction import printable
 
 NAME = "auditor.yaml"
 _ROOT_KEYS = ("version", "accounts", "rules", "shipped_rules", "waivers", "identity_key", "history", "notify")
-_ACCOUNT_KEYS = ("name", "exchange", "credentials", "endpoint", "attestations", "tags", "expected_keys")
+_ACCOUNT_KEYS = ("name", "exchange", "credentials", "endpoint", "attestations", "tags", "expected_keys",
+                 "address_confirmed")  # fmt: skip
 _ACCOUNT_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _PATH = re.compile(r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,1023}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=-]{0,63}")
@@ -30,12 +31,6 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _SHOWABLE = re.compile(r"[A-Za-z_-]{1,24}")  # a misspelt key; a secret in the place of one has digits or is longer
 _HISTORY = re.compile(r"(sqlite:///|postgresql(\+[a-z0-9]+)?://)[^\x00-\x20\x7f]{1,1023}")
 _NOTICE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\x00-\x20\x7f]{1,1023}")
-_ENDPOINT = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[::1\]|[A-Za-z0-9.-]{1,253})(?::(?P<port>[1-9][0-9]{0,4}))?"
-    r"(?P<path>(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)/?"
-)
-_LOOPBACK = re.compile(r"localhost|\[::1\]|127(\.(0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])){3}")
-_HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _MOST_KEYS = 100_000
 _MOST_GUESSES = 200
 
@@ -52,8 +47,9 @@ class ExpectedKeys:
 class AccountConfig:
     """One account under audit. `credentials` holds one block of references a key; none where all is attested.
 
-    `attestations` is the file that was named, which need not exist yet, or `attest/<name>.yaml` beside the
-    configuration where there is one.
+    `address_confirmed` is the owner's word that the keys may be used from this machine's address, which is asked for
+    where the exchange punishes a foreign one. `attestations` is the file that was named, which need not exist yet, or
+    `attest/<name>.yaml` beside the configuration where there is one.
     """
 
     name: str
@@ -63,6 +59,7 @@ class AccountConfig:
     attestations: Path | None = None
     tags: tuple[str, ...] = ()
     expected_keys: ExpectedKeys | None = None
+    address_confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,24 +115,6 @@ def load(
     if reading.faults:
         raise InputError(reading.faults)
     return config
-
-
-def endpoint_fault(text: str, allowed: frozenset[str]) -> str | None:
-    """Why an endpoint may not be used, or None. It is never quoted: there may be a password in it."""
-    found = _ENDPOINT.fullmatch(text)
-    if not found:
-        return "is not a plain http or https address: no user, query, fragment, dot segment or unusual host or port"
-    host, port = found["host"].lower(), found["port"]
-    if int(port or 1) >= 2**16:
-        return "has a port above 65535"
-    if _LOOPBACK.fullmatch(host):
-        return None
-    if not _HOST.fullmatch(host):
-        return "has a host that is neither a loopback address nor a plain name"
-    if found["scheme"] != "https":
-        return "is not on this machine: it must be https, and its host named with --allow-endpoint"
-    named = {entry.lower() for entry in allowed}
-    return None if named & {host, f"{host}:{port}"} else "has a host that --allow-endpoint does not name"
 
 
 def _xdg(environ: Mapping[str, str], variable: str, fallback: str) -> Path:
@@ -230,6 +209,7 @@ class _Reading:
             attestations=self.path(table["attestations"], *here, "attestations") if "attestations" in table else usual,
             tags=tuple(self.tag(row, *here, "tags", number) for number, row in self.items(table, *here, "tags")),
             expected_keys=self.expected_keys(table, *here),
+            address_confirmed=self.flag(table, *here, "address_confirmed"),
         )
 
     def name(self, table: dict[str, Any], *here: str | int) -> str:
@@ -289,11 +269,17 @@ class _Reading:
         kind, _, rest = value.partition(":")
         return f"file:{self.base / credentials.expand(rest, self.environ)}" if kind == "file" else value
 
+    def flag(self, table: dict[str, Any], *path: str | int) -> bool:
+        value = table.get(str(path[-1]), False)
+        if not isinstance(value, bool):
+            self.fault(f"{path[-1]} must be true or false", *path)
+        return value is True
+
     def endpoint(self, table: dict[str, Any], *here: str | int) -> str | None:
         if "endpoint" not in table:
             return None
         value = table["endpoint"]
-        problem = endpoint_fault(value, self.allowed) if isinstance(value, str) else "must be text"
+        problem = endpoints.fault(value, self.allowed) if isinstance(value, str) else "must be text"
         if problem:
             self.fault(f"endpoint {problem}", *here, "endpoint", hint="for example http://127.0.0.1:8123")
         return str(value).rstrip("/")

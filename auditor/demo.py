@@ -80,7 +80,9 @@ def environ(twins: list[TwinVenue]) -> dict[str, str]:
 
 def account(one: TwinVenue) -> AccountConfig:
     block = {field: f"env:{_variable(one, field)}" for field in one.credentials}
-    return AccountConfig(name=one.account_name, exchange=one.id, credentials=(block,), endpoint=one.url)
+    return AccountConfig(
+        name=one.account_name, exchange=one.id, credentials=(block,), endpoint=one.url, address_confirmed=True
+    )
 
 
 def _stated(one: TwinVenue) -> attestations.Attestation:

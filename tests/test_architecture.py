@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     ("errors",),
-    ("files", "redaction", "yamlio"),
+    ("endpoints", "files", "redaction", "yamlio"),
     ("model",),
     ("ruleset", "engine", "reports", "credentials", "exchanges._shape", "exchanges._venue"),
     ("attestations", "cases", "config", "identity", "exchanges._base"),

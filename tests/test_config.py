@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from auditor import config, credentials
+from auditor import config, credentials, endpoints
 from auditor.errors import InputError, UsageError
 
 VENUES = {
@@ -456,7 +456,7 @@ def test_no_endpoint_reaches_beyond_the_loopback(text):
     import yarl
 
     for endpoint in (f"http://127.0.0.1{text}", f"https://localhost{text}", f"http://{text}", f"http://127.{text}"):
-        if config.endpoint_fault(endpoint, frozenset()) is None:
+        if endpoints.fault(endpoint, frozenset()) is None:
             for host in (urlsplit(endpoint).hostname, yarl.URL(endpoint).host):
                 assert host == "localhost" or ipaddress.ip_address(host).is_loopback
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,6 +93,22 @@ def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
     found = config.find(config_path, cwd=here, environ=os.environ)
     venues: Mapping[str, tuple[str, ...]] = {name: _venue.load(name).credentials for name in _venue.ids()}
     return config.load(found, venues=venues, environ=os.environ, allowed_endpoints=frozenset(hosts))
+
+
+def confirmed(accounts: Sequence[config.AccountConfig], *, ask: bool) -> tuple[config.AccountConfig, ...]:
+    """The accounts, with the owner's word where an exchange punishes a call from a foreign address.
+
+    Asked only where somebody is there to answer; the word holds for this run. Without it nothing is sent.
+    """
+    from auditor.collect import needs_confirmation
+
+    ask = ask and sys.stdin.isatty() and sys.stderr.isatty()
+    return tuple(
+        replace(one, address_confirmed=click.confirm(f"{one.name}: {warning}\nUse its keys from here?", err=True))
+        if ask and (warning := needs_confirmation(one))
+        else one
+        for one in accounts
+    )
 
 
 def check_formats(formats: Sequence[str], output: Path | None) -> tuple[str, ...]:

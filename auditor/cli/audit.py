@@ -43,7 +43,7 @@ def command(
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, hosts)
-    accounts = settings.select(names)
+    accounts = _options.confirmed(settings.select(names), ask=not options["yes"])
     rules, stated = pipeline.rule_files(settings), pipeline.attested(settings, accounts, now)
     run = pipeline.Run(rules=rules, identity=identity.load(settings.identity_key, environ=os.environ), now=now)
     tell = _voice.silent if options["quiet"] else _voice.progress

@@ -58,7 +58,7 @@ def command(
         )
     now = datetime.now(UTC)
     settings = _options.settings(config_path, hosts)
-    accounts = settings.select(names)[shard[0] - 1 :: shard[1]]
+    accounts = _options.confirmed(settings.select(names)[shard[0] - 1 :: shard[1]], ask=not quiet)
     stated = pipeline.attested(settings, accounts, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
     tell = _voice.silent if quiet else _voice.progress

@@ -51,6 +51,8 @@ class Endpoint:
     limit: Limit
     public: bool = False
     unescaped: bool = False
+    own_key: str = ""
+    """The parameter in which the exchange wants the public part of the calling key: the signer adds it."""
     source: str
 
 

@@ -13,14 +13,14 @@ from urllib.parse import parse_qsl, urlsplit
 from auditor.exchanges._base import Endpoint
 from auditor.exchanges._signer import SignedRequest
 
-_ENVELOPE = frozenset({"id", "method", "params", "api_key", "sig", "request", "nonceWindow"})  # Crypto.com, WhiteBIT
+_ENVELOPE = frozenset({"id", "method", "api_key", "sig", "request", "nonceWindow"})  # Crypto.com, WhiteBIT
 _FILLER = frozenset({"foo"})  # Bitstamp: ccxt's stand-in for an empty body
 _QUERY = frozenset({"AccessKeyId", "SignatureMethod", "SignatureVersion", "Timestamp", "Signature"})  # HTX
 ADDED_BY_SIGNERS = (
     frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"}) | _ENVELOPE | _FILLER | _QUERY
 )
 _LONGEST_URL = 8192
-_LONGEST_HEADER = 8000
+_LONGEST_HEADER = 8000  # WhiteBIT and Gemini sign in headers what they send in the body
 
 
 class GateError(Exception):
@@ -42,6 +42,8 @@ def check_params(params: Mapping[str, str]) -> None:
     for name, value in params.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise GateError("a parameter is not text")
+        if not value:  # a signer may drop it, or stumble
+            raise ParameterError("a parameter is empty")
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -55,7 +57,7 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
     if any(char in request.url for char in ' #\\"<>'):
         raise ParameterError("the signed URL holds a space, a fragment or a quote")
     if any(len(value) > _LONGEST_HEADER for value in request.headers.values()):
-        raise ParameterError("a signed header is too long")
+        raise ParameterError("a header of the signed request is too long")
     parts = urlsplit(request.url)
     wanted = urlsplit((base or f"https://{endpoint.host}").rstrip("/"))
     if (parts.scheme, parts.netloc) != (wanted.scheme, wanted.netloc):
@@ -67,7 +69,8 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
     sent = parse_qsl(parts.query, keep_blank_values=True) + _body_pairs(request.body)
     names = [name for name, _ in sent]
     asked = {name: value for name, value in sent if name in params}
-    if len(set(names)) != len(names) or asked != dict(params) or not set(names) <= set(params) | ADDED_BY_SIGNERS:
+    known = {*params, *ADDED_BY_SIGNERS} | ({endpoint.own_key} if endpoint.own_key else set())
+    if len(set(names)) != len(names) or asked != dict(params) or not set(names) <= known:
         raise ParameterError(f"the signed request of {endpoint.path} carries other parameters than asked for")
 
 
@@ -75,9 +78,9 @@ def _body_pairs(body: str | None) -> list[tuple[str, str]]:
     if not body:
         return []
     if body.startswith("{"):
-        pairs: list[tuple[str, str]] = []
-        for name, value in json.loads(body, object_pairs_hook=list):
-            nested = value if name == "params" and isinstance(value, list) else [(name, value)]
-            pairs += [(str(one), str(held)) for one, held in nested]
-        return pairs
+        outer = json.loads(body, object_pairs_hook=list)
+        # Crypto.com: what is asked for stands in an object of its own.
+        inner = [pair for name, value in outer if name == "params" and isinstance(value, list) for pair in value]
+        plain = [(name, value) for name, value in outer if name != "params" or not isinstance(value, list)]
+        return [(str(name), str(value)) for name, value in [*plain, *inner]]
     return parse_qsl(body, keep_blank_values=True)

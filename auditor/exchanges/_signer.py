@@ -142,6 +142,8 @@ class Signer:
         from cryptography.exceptions import UnsupportedAlgorithm
 
         values = {name: quote(value, safe="") if endpoint.unescaped else value for name, value in params.items()}
+        if endpoint.own_key:
+            values[endpoint.own_key] = self._ccxt.apiKey
         signed: dict[str, Any] = {}
         fault = ""
         try:

@@ -28,6 +28,7 @@ _KEYS = {
     "remedies",
     "traps",
     "hidden",
+    "warn_before_first_call",
 }
 _POLICY_KEYS = {"value", "sources", "as_of", "confidence", "condition"}
 
@@ -59,6 +60,7 @@ def load(exchange: str) -> VenueFile:
         remedies={name: tuple(steps) for name, steps in table.get("remedies", {}).items()},
         traps=tuple(table.get("traps", [])),
         hidden=tuple(table.get("hidden", [])),
+        warn_before_first_call=table.get("warn_before_first_call"),
     )
 
 
@@ -84,6 +86,8 @@ def _faults(document: yamlio.Document, exchange: str) -> list[Fault]:
     faults = [document.fault(f"unknown key {key}", key) for key in table.keys() - _KEYS]
     if table["id"] != exchange:
         faults.append(document.fault("the id is not the file name", "id"))
+    if not isinstance(table.get("warn_before_first_call", ""), str):
+        faults.append(document.fault("must be text", "warn_before_first_call"))
     for fact, row in table["policies"].items():
         faults += _policy_faults(document, fact, row)
     for section in ("where", "needs_more"):

@@ -22,7 +22,9 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFile:
-    """One exchange as its file describes it. `connector` is None for a venue without an API."""
+    """One exchange as its file describes it. `connector` is None for a venue without an API; `warn_before_first_call` is
+    what an owner must know and confirm before a key is used at all.
+    """
 
     id: str
     name: str
@@ -36,6 +38,7 @@ class VenueFile:
     remedies: dict[str, tuple[str, ...]]
     traps: tuple[str, ...]
     hidden: tuple[str, ...]
+    warn_before_first_call: str | None = None
 
     def policy_facts(self) -> dict[str, Any]:
         """The known policies of both scopes by fact path."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from auditor import twin as twins
-from auditor.exchanges import _load, _transport, _venue
+from auditor.exchanges import _budget, _load, _transport, _venue
 from auditor.exchanges._base import Sheet
 from auditor.model.evidence import Reason
 from auditor.twin._base import Breakage, Refusal, TwinVenue
@@ -37,6 +37,7 @@ def fresh(id_: str) -> TwinVenue:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_transport, "FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(_budget, "SHARE", 1000.0)
 
 
 @cache

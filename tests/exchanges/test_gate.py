@@ -356,7 +356,8 @@ class Listener:
         text = (await request.read()).decode()
         pairs = list(request.query.items())
         if text.startswith("{"):
-            pairs += list(json.loads(text).items())
+            body = json.loads(text)
+            pairs += list(body.pop("params", {}).items()) + list(body.items())
         elif text:
             from urllib.parse import parse_qsl
 
@@ -432,7 +433,7 @@ async def _carried(values: list[str]) -> int:
                     verb, path, carried = listener.arrived.pop()
                     assert (verb, path) == (endpoint.verb, endpoint.path)
                     assert {name: carried.pop(name) for name in params} == params
-                    assert set(carried) <= _gate.ADDED_BY_SIGNERS
+                    assert set(carried) <= {*_gate.ADDED_BY_SIGNERS, endpoint.own_key}
                     arrived += 1
         assert not listener.arrived
     return arrived

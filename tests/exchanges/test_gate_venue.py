@@ -339,7 +339,7 @@ def test_without_the_list_of_sub_accounts_nothing_is_complete() -> None:
     twin = Twin()
     twin.fail(Refusal.MISSING_PERMISSION, gate.SUBS.path)
     sheet = collect(twin)
-    assert "key_inventory_complete" not in sheet.account and "master_key_over_subaccounts" not in sheet.account
+    assert sheet.account == {}
     assert keys(sheet)["auditor"]["is_audit_key"] is True
 
 
@@ -484,3 +484,9 @@ def test_the_venue_file_guesses_nothing() -> None:
     ):
         assert stated[fact].value is None
     assert stated["venue.unbound_key_expiry_days"].value == 90
+
+
+def test_keys_of_another_user_do_not_make_it_the_main_account() -> None:
+    twin = Twin()
+    twin.listed[1]["user_id"] = 7
+    assert "kind" not in collect(twin).account

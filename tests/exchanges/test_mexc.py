@@ -19,7 +19,7 @@ from auditor.model.facts import catalogue
 from auditor.redaction import Secret
 from auditor.twin._base import Refusal
 from auditor.twin.mexc import Twin
-from tests.exchanges.wire import collect, reasons
+from tests.exchanges.wire import collect, keys, reasons
 
 CODES = {
     "venue_maintenance": "503 604 801 11444",
@@ -51,6 +51,15 @@ def told(body: Any, status: int = 200) -> str | None:
     return found and found.reason.value
 
 
+def calling(**fields: Any) -> Sheet:
+    """What is seen where the key says so of itself; `...` leaves a field out."""
+    twin = Twin()
+    about = {**twin.sample_keys()[0].about, **fields}
+    body = {name: value for name, value in about.items() if value is not ...}
+    twin.signed[("GET", mexc.KEY.path)] = lambda _request, _key: body
+    return collect(twin)
+
+
 def own(sheet: Sheet) -> dict[str, Any]:
     (row,) = [row for row in sheet.rows["api_key"] or [] if row.get("is_audit_key")]
     return row
@@ -67,12 +76,11 @@ def of_sub(**fields: Any) -> dict[str, Any]:
 
 def test_the_sample_account_shows_what_a_read_key_may_see() -> None:
     sheet = collect(Twin())
-    assert reasons(sheet) == {mexc.KEY.name: "not_collected"}
+    assert not sheet.problems
     assert sheet.account == {"kind": "main", "kyc_level": 2, "status": "normal", "addresses_complete": True}
-    seen = {row.get("label"): row for row in sheet.rows["api_key"] or []}
-    assert set(seen) == {None, "grid", "arb"}
-    assert seen["grid"]["can_withdraw"] is True and seen["grid"]["sub_account"] == "mexcbot01"
-    assert seen["arb"]["ip_allowlist"] == ["203.0.113.9", "203.0.113.10"]
+    assert set(keys(sheet)) == {"audit", "grid", "arb"}
+    assert keys(sheet)["grid"]["can_withdraw"] is True and keys(sheet)["grid"]["sub_account"] == "mexcbot01"
+    assert keys(sheet)["arb"]["ip_allowlist"] == ["203.0.113.9", "203.0.113.10"]
     assert [row["label"] for row in sheet.rows["address"] or []] == ["cold", "other exchange"]
     assert "key_inventory_complete" not in sheet.account and "1234.5" not in repr(sheet)
 
@@ -80,12 +88,11 @@ def test_the_sample_account_shows_what_a_read_key_may_see() -> None:
 # Traps
 
 
-def test_the_path_that_overwrites_the_ip_list_under_post_is_never_taken() -> None:
+def test_the_path_that_overwrites_the_ip_list_under_post_is_only_ever_read() -> None:
     twin = Twin()
     collect(twin)
     assert {request.verb for request in twin.requests} == {"GET"}
     assert {endpoint.verb for endpoint in mexc.endpoints} == {"GET"}
-    assert mexc.KEY.path not in {request.path for request in twin.requests}
 
     async def overwrite() -> None:
         async with twin, Venue(mexc, endpoint=twin.url) as venue:
@@ -96,12 +103,21 @@ def test_the_path_that_overwrites_the_ip_list_under_post_is_never_taken() -> Non
         asyncio.run(overwrite())
 
 
+def test_the_key_names_itself_and_the_connector_never_holds_it() -> None:
+    twin = Twin()
+    sheet = collect(twin)
+    (asked,) = [request for request in twin.requests if request.path == mexc.KEY.path]
+    assert asked.query["accessKey"] == twin.sample_credentials()["apiKey"]
+    assert all("accessKey" not in request.query for request in twin.requests if request.path != mexc.KEY.path)
+    assert twin.sample_credentials()["apiKey"] not in repr(sheet)
+
+
 def test_flags_of_the_account_are_no_permissions_of_the_key() -> None:
     for flags in ({"canTrade": True, "canWithdraw": True}, {"canTrade": True, "canWithdraw": False}):
         twin = Twin()
         twin.flags |= flags
         sheet = collect(twin)
-        assert own(sheet) == {"kind": "hmac", "can_read": True, "enabled": True, "is_audit_key": True}
+        assert own(sheet)["can_withdraw"] is False and own(sheet)["can_trade"] is False
         assert sheet.account["status"] == ("normal" if flags["canWithdraw"] else "restricted")
 
 
@@ -110,7 +126,7 @@ def test_a_missing_read_scope_is_no_bad_key_and_the_rest_is_read() -> None:
     first = twin.sample_keys()[0]
     twin.keys[first.api_key] = replace(first, about={**first.about, "permissions": "SPOT_ACCOUNT_READ"})
     sheet = collect(twin)
-    assert reasons(sheet) == {mexc.KEY.name: "not_collected", mexc.ADDRESSES.name: "permission_denied"}
+    assert reasons(sheet) == {mexc.ADDRESSES.name: "permission_denied"}
     assert sheet.rows["address"] is None and "addresses_complete" not in sheet.account
 
 
@@ -122,9 +138,9 @@ def test_success_true_beside_a_code_is_a_refusal_all_the_same() -> None:
 
 
 def test_the_time_of_creation_in_both_spellings_and_forms() -> None:
-    assert of_sub(createTime=1759310100000)["created_at"] == "2025-10-01T09:15:00Z"
-    assert of_sub(createTime="1759310100000")["created_at"] == "2025-10-01T09:15:00Z"
-    assert of_sub(createTime="2026-10-01T11:15:00.000+02:00")["created_at"] == "2026-10-01T09:15:00Z"
+    assert own(calling(createTime=1759310100000))["created_at"] == "2025-10-01T09:15:00Z"
+    assert own(calling(createTime="1759310100000"))["created_at"] == "2025-10-01T09:15:00Z"
+    assert own(calling(createTime="2026-10-01T11:15:00.000+02:00"))["created_at"] == "2026-10-01T09:15:00Z"
     assert of_sub(creatTime=..., createTime=1731000000000)["created_at"] == "2024-11-07T17:20:00Z"
     assert "created_at" not in of_sub(creatTime=0)
 
@@ -133,14 +149,29 @@ def test_the_time_of_creation_in_both_spellings_and_forms() -> None:
 
 
 @pytest.mark.parametrize(
+    ("days", "never"), [(-999, True), (0, False), (40, False), ("90", False), (-1, False), (..., False)]
+)
+def test_days_that_are_left(days: Any, never: bool) -> None:
+    assert own(calling(remainingValidity=days))["never_expires"] is never  # unbound: ends, whatever else is missing
+    bound = own(calling(remainingValidity=days, ipWhiteList="198.51.100.7")).get("never_expires")
+    assert bound is (None if days in (-1, ...) else never)
+
+
+@pytest.mark.parametrize(
+    ("word", "enabled"), [("VALID", True), ("FROZEN", False), ("DELETE", False), ("NOVEL", None), (..., None)]
+)
+def test_the_state_of_a_key(word: Any, enabled: bool | None) -> None:
+    assert own(calling(status=word)).get("enabled") is enabled
+
+
+@pytest.mark.parametrize(
     ("listed", "expected"),
     [("", (False, [])), (" , ", (False, [])), ("*", (False, [])), ("198.51.100.7, 2001:db8::/64", (True, ["198.51.100.7", "2001:db8::/64"])),
      (..., (None, None)), (None, (None, None)), ([], (None, None))],
 )  # fmt: skip
 def test_the_addresses_a_key_is_bound_to(listed: Any, expected: tuple[Any, Any]) -> None:
-    row = of_sub(ip=listed)
-    assert (row.get("ip_bound"), row.get("ip_allowlist")) == expected
-    assert row.get("never_expires") is (False if expected[0] is False else None)  # 90 days, where it is not bound
+    for row in (own(calling(ipWhiteList=listed)), of_sub(ip=listed)):
+        assert (row.get("ip_bound"), row.get("ip_allowlist")) == expected
 
 
 POWERS = ("can_trade", "can_trade_derivatives", "can_transfer", "can_withdraw", "can_manage")
@@ -166,23 +197,24 @@ POWERS = ("can_trade", "can_trade_derivatives", "can_transfer", "can_withdraw", 
     ],
 )
 def test_scopes_are_false_only_where_every_word_is_known(words: str, powers: tuple[bool | None, ...]) -> None:
-    row = of_sub(permissions=words)
-    assert tuple(row.get(name) for name in POWERS) == powers
+    for row in (own(calling(permissions=words)), of_sub(permissions=words)):
+        assert tuple(row.get(name) for name in POWERS) == powers
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("field", ["note", "permissions", "ip", "creatTime", "apiKey"])
+@pytest.mark.parametrize("field", ["note", "permissions", "ipWhiteList", "createTime", "remainingValidity", "status"])
 def test_a_missing_or_odd_field_costs_only_itself(field: str, odd: Any) -> None:
+    sheet = calling(**{field: odd})
     lost = {
         "note": {"label"},
-        "permissions": {"permissions", "can_read", *POWERS},
-        "ip": {"ip_bound", "ip_allowlist", "never_expires"},
-        "creatTime": {"created_at"},
-        "apiKey": {"public_id"},
-    }[field]
-    row = of_sub(**{field: odd})
-    assert lost.isdisjoint(row)
-    assert set(of_sub()) - lost <= set(row)
+        "permissions": {"permissions", *POWERS},
+        "ipWhiteList": {"ip_bound", "ip_allowlist"},
+        "createTime": {"created_at"},
+        "status": {"enabled"},
+    }.get(field, set())
+    assert lost.isdisjoint(own(sheet))
+    assert set(own(collect(Twin()))) - lost - {"never_expires"} <= set(own(sheet))
+    assert reasons(sheet) == {mexc.KEY.name: "malformed_response"}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +241,7 @@ def test_all_pages_of_sub_accounts_and_addresses_are_read(count: int) -> None:
         for number in range(count)
     ]
     sheet = collect(twin, deadline=5)
-    assert set(reasons(sheet)) == {mexc.KEY.name}
+    assert not sheet.problems
     assert len(sheet.rows["api_key"] or []) == count + 1 and len(sheet.rows["address"] or []) == count
     assert sheet.account["addresses_complete"] is True
 
@@ -220,10 +252,7 @@ def test_a_list_that_never_ends_is_left_and_not_called_complete() -> None:
     rows = [{"subAccount": f"b{number}"} for number in range(200)]
     twin.signed[("GET", mexc.SUB_ACCOUNTS.path)] = lambda _request, _key: {"subAccounts": rows}
     sheet = collect(twin, deadline=5)
-    assert reasons(sheet).items() >= {
-        (mexc.ADDRESSES.name, "malformed_response"),
-        (mexc.SUB_ACCOUNTS.name, "implausible_response"),
-    }
+    assert reasons(sheet) == {mexc.ADDRESSES.name: "malformed_response", mexc.SUB_ACCOUNTS.name: "implausible_response"}
     assert sheet.rows["address"] is None and "addresses_complete" not in sheet.account
 
 
@@ -246,9 +275,16 @@ def test_one_address_with_two_memos_is_two_destinations() -> None:
     assert sorted(row["public_id"] for row in collect(twin).rows["address"] or []) == ["rDEMO", "rDEMO:7", "rDEMO:8"]
 
 
-@pytest.mark.parametrize(("subs", "over"), [(2, None), (0, False)])
-def test_one_key_over_all_sub_accounts_is_disproved_only_where_there_are_none(subs: int, over: bool | None) -> None:
+@pytest.mark.parametrize(
+    ("words", "subs", "over"),
+    [("SPOT_ACCOUNT_READ,SPOT_TRANSFER_WRITE", 2, True), ("SPOT_ACCOUNT_READ", 2, None), ("SPOT_ACCOUNT_READ", 0, False), ("SPOT_ACCOUNT_READ,NOVEL", 2, None)],
+)  # fmt: skip
+def test_one_key_over_all_sub_accounts_is_proved_by_this_key_and_disproved_where_there_are_none(
+    words: str, subs: int, over: Any
+) -> None:
     twin = Twin()
+    first = twin.sample_keys()[0]
+    twin.keys[first.api_key] = replace(first, about={**first.about, "permissions": words})
     twin.subs = twin.subs[:subs]
     sheet = collect(twin)
     assert sheet.account.get("master_key_over_subaccounts") is over
@@ -327,21 +363,21 @@ def _page(status: int) -> Any:
 def test_a_spoiled_signature_and_an_unknown_key_are_refused(field: str, value: str) -> None:
     twin = Twin()
     sheet = collect(twin, credentials={**twin.sample_credentials(), field: value})
-    assert set(reasons(sheet).values()) == {"invalid_key", "not_collected"} and len(twin.requests) == 1
+    assert set(reasons(sheet).values()) == {"invalid_key"} and len(twin.requests) == 1
 
 
 def test_a_key_bound_elsewhere_is_an_address_refused() -> None:
     twin = Twin()
     first = twin.sample_keys()[0]
     twin.keys[first.api_key] = replace(first, about={**first.about, "ipWhiteList": "203.0.113.7"})
-    assert set(reasons(collect(twin)).values()) == {"ip_not_allowed", "not_collected"}
+    assert set(reasons(collect(twin)).values()) == {"ip_not_allowed"}
 
 
 @pytest.mark.parametrize("seconds", [-3600, 7200])
 def test_a_wrong_clock_is_learnt_once_and_the_audit_goes_on(seconds: int) -> None:
     twin = Twin()
     twin.clock_ahead = timedelta(seconds=seconds)
-    assert set(reasons(collect(twin))) == {mexc.KEY.name}
+    assert not collect(twin).problems
     assert sum(request.path == mexc.TIME.path for request in twin.requests) == 1
 
 
@@ -370,6 +406,7 @@ class Stub:
         assert self.calls < 1000, "asks for ever"
         twin = Twin()
         row = {
+            mexc.KEY: twin.sample_keys()[0].about,
             mexc.ACCOUNT: twin.flags,
             mexc.KYC: {"status": "3"},
             mexc.ADDRESSES: twin.addresses[1],
