@@ -15,14 +15,16 @@ from auditor.identity import Identity
 from auditor.twin._base import TwinVenue
 
 LATENCY = 0.1
-CHAINS = {"okx": 3, "binance": 4, "bybit": 3, "kraken": 2}
-"""Calls that need the answer of the one before: the calling key, its sub-accounts, their keys, the bindings of those."""
+CHAINS = {"okx": 5, "binance": 5, "bybit": 4, "kraken": 3}
+"""Calls that need the answer of the one before: the calling key; its sub-accounts, page by page until one brings nothing
+new; their keys; the bindings of those. Counted by hand from what the twins recorded."""
 
 
 def ratio() -> float:
     twins = demo.venues()
     for one in twins:
         one.latency = LATENCY
+        _unhurried(one)
         connector = _load.connector(one.id)
         assert connector is not None
         _signer.template(connector.ccxt_class, None)
@@ -31,6 +33,13 @@ def ratio() -> float:
         _audit(twins)
         took = time.perf_counter() - begun
     return took / (LATENCY * max(CHAINS[one.id] for one in twins if one.id in CHAINS))
+
+
+def _unhurried(one: TwinVenue) -> None:
+    """Leaves one sub-account, so that no documented rate makes a call wait: what is measured is how calls overlap."""
+    members = getattr(one, "members", None)
+    if isinstance(members, list):
+        del members[1:]
 
 
 def _audit(twins: list[TwinVenue]) -> None:
