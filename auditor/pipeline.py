@@ -111,7 +111,8 @@ def judge(evidence: Evidence, run: Run) -> Report:
 
 def _worst_first(account: AccountReport) -> tuple[Any, ...]:
     held = account.score
-    return (held.low is None, held.low or 0.0, held.high or 0.0, account.name, account.exchange, account.collected_at)
+    place = (held.low is None, round(held.low or 0.0, 1), held.high or 0.0)  # as it is printed, then by what is certain
+    return (*place, account.name, account.exchange, account.collected_at)
 
 
 def _account(

@@ -129,9 +129,9 @@ def _as_yaml(text: str, file: str) -> str:
 
 
 def _refuse_bad_json(text: str, file: str) -> None:
-    line, message = 1, None
+    line, message = 1, None if text.strip() else "is empty"
     try:
-        json.loads(text, strict=True)
+        json.loads(text or "null", strict=True)
     except json.JSONDecodeError as error:
         line, message = error.lineno, f"is not valid JSON: {error.msg}"
     except RecursionError:

@@ -10,6 +10,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from auditor import demo
+from auditor import demo, twin
 from auditor.exchanges import _budget, _transport
 from auditor.twin._base import TwinVenue
 
@@ -171,10 +172,16 @@ def hurried(attempts: int = 1) -> Iterator[None]:
         yield
 
 
+def every_twin() -> list[TwinVenue]:
+    """A twin of every venue that has one, in the demo or not."""
+    names = sorted(found.name for found in pkgutil.iter_modules(twin.__path__) if not found.name.startswith("_"))
+    return [importlib.import_module(f"auditor.twin.{name}").Twin() for name in names]
+
+
 @contextlib.contextmanager
 def twins(*names: str) -> Iterator[dict[str, TwinVenue]]:
-    """Twins of all venues, or of the named ones, serving."""
-    chosen = [one for one in demo.venues() if not names or one.id in names]
+    """Twins of the venues of the demo, or of the named ones, serving."""
+    chosen = [one for one in every_twin() if one.id in names] if names else demo.venues()
     with demo.served(chosen):
         yield {one.id: one for one in chosen}
 

@@ -18,10 +18,12 @@ _Asked = tuple[str, Subject | None]
 
 
 def causes(findings: Iterable[Finding]) -> tuple[UnknownCause, ...]:
-    """Unknown findings grouped by what one answer would settle; those that hide most weight first."""
+    """Undecided rules grouped by what one answer would settle; those that hide most weight first."""
+    findings = list(findings)
+    failed = {finding.rule for finding in findings if finding.outcome is Outcome.FAIL}
     groups: dict[tuple[str, str], dict[str, dict[str, Severity]]] = defaultdict(lambda: {"facts": {}, "rules": {}})
     for finding in findings:
-        for missing in finding.missing:
+        for missing in finding.missing if finding.rule not in failed else ():
             group = groups[missing.reason, missing.how]
             group["facts"][missing.fact] = finding.severity
             group["rules"][finding.rule] = finding.severity

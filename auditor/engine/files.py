@@ -51,9 +51,9 @@ def batches(path: Path) -> Iterator[tuple[int, bytes]]:
                     hint = f"the limit is {LONGEST_LINE // 2**20} MiB a line"
                     line = number + lines.count(b"\n") + len(end)
                     raise InputError([Fault(file=str(path), line=line, message="is too long", hint=hint)])
-                if end:
+                if lines.strip():
                     yield number, lines
-                    number += lines.count(b"\n") + 1
+                number += lines.count(b"\n") + len(end)
             if rest:
                 yield number, rest
     except OSError as error:

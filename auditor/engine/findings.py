@@ -14,7 +14,7 @@ from auditor.engine.evaluate import SubjectOutcomes
 from auditor.model.evidence import Problem, Reason, Snapshot
 from auditor.model.facts import COMPLETENESS, LISTS, catalogue
 from auditor.model.normalise import short_id
-from auditor.model.report import EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
+from auditor.model.report import BY_ANSWER, EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
 from auditor.model.rule import Rule
 from auditor.model.venue import VenueFile
 from auditor.redaction import mask_personal
@@ -190,7 +190,7 @@ class _Account:
             Reason.PERMISSION_DENIED,
             Reason.NOT_COLLECTED,
         }:
-            return f"answer with `auditor attest`: {catalogue()[asked].ask}{self._where(asked)}"
+            return f"{BY_ANSWER}{catalogue()[asked].ask}{self._where(asked)}"
         return _REMEDIES.get(reason, "no read-only key of this exchange shows it, and nobody can answer it")
 
     def _where(self, path: str) -> str:

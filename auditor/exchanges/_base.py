@@ -267,7 +267,11 @@ class Seen:
         """The list of `scope` (`api_key`, `address` ...) was read, even if it is empty."""
         if self.sheet.rows[scope] is None:
             self.sheet.rows[scope] = []
-        self.sheet.sources.setdefault(LISTS[scope], self._source)
+        before = self.sheet.sources.get(LISTS[scope])
+        known = (before.ref or "").split(", ") if before else []
+        place = self._source.ref or ""
+        if place not in known:  # a list may come from several endpoints
+            self.sheet.sources[LISTS[scope]] = Source(by="api", ref=", ".join([*known, place]))
 
     def row(self, scope: str, *, public_id: str | None = None, **facts: Any) -> dict[str, Any]:
         """One row of the list of `scope`. Returns it, so that a second endpoint may add to it."""

@@ -7,6 +7,8 @@ Source of every fact: https://www.okx.com/docs-v5/en/ unless said otherwise.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Seen, Sheet, by_code, by_status, failure
@@ -44,7 +46,10 @@ TIME = _endpoint("public/time", Limit(calls=10, seconds=2, per="address"), publi
 endpoints = (CONFIG, SUB_ACCOUNTS, SUB_KEYS, QUOTA, STATUS, TIME)
 clock = TIME
 
-_NO_SUCH_KEY = "no such key: deleted, unused for 14 days, or of another OKX site (EEA, US: see `endpoint`)"
+_NO_SUCH_KEY = (
+    "no such key: deleted, unused for 14 days, or of another OKX site, whose keys are answered like deleted ones "
+    "(okx is the global site, myokx that of the EEA, okxus that of the US)"
+)
 _FAILURES = by_code(
     {
         Reason.VENUE_MAINTENANCE: "50001 50005 50013 50026",
@@ -78,6 +83,30 @@ def classify(answer: Answer, endpoint: Endpoint) -> Failure | None:
 def server_time(body: Any) -> int:
     """`public/time`: milliseconds as text."""
     return Shape(body)["data"].only()["ts"].integer()
+
+
+class Site:
+    """OKX for the accounts of one region: the same questions, and the same words in the answers, at a host of its own."""
+
+    def __init__(self, host: str, docs: str) -> None:
+        self._here = {endpoint: replace(endpoint, host=host, source=docs) for endpoint in endpoints}
+        self.endpoints = tuple(self._here.values())
+        self.clock = self._here[TIME]
+
+    async def collect(self, door: Door, sheet: Sheet) -> None:
+        """As of the global site."""
+        await collect(_DoorTo(door, self._here), sheet)
+
+
+@dataclass(frozen=True, slots=True)
+class _DoorTo:
+    """A door that asks each question at the host of a site."""
+
+    door: Door
+    here: Mapping[Endpoint, Endpoint]
+
+    def fetch(self, endpoint: Endpoint, params: Mapping[str, str] | None = None) -> Awaitable[Any]:
+        return self.door.fetch(self.here[endpoint], params)
 
 
 async def collect(door: Door, sheet: Sheet) -> None:

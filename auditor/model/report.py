@@ -15,6 +15,8 @@ from auditor.model.evidence import Problem
 from auditor.model.rule import Severity
 
 SCHEMA = "auditor/report/1"
+BY_ANSWER = "answer with `auditor attest`: "
+"""How the `how` of a missing fact begins where its owner can simply say it."""
 
 
 class Outcome(StrEnum):

@@ -24,7 +24,14 @@ _STYLES = {
 
 def cells(text: str) -> int:
     """Columns that `text` takes at most: wide characters count two, as do all that tables of widths disagree about."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" or char > "\uffff" else 1 for char in text)
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" or _disputed(char) else 1 for char in text)
+
+
+def _disputed(char: str) -> bool:
+    """Symbols that Unicode 16 made wide and older tables of widths, Python's own among them, call narrow."""
+    return (
+        char > "\uffff" or "\u2630" <= char <= "\u2637" or "\u268a" <= char <= "\u268f" or "\u4dc0" <= char <= "\u4dff"
+    )
 
 
 def wrap(text: str, width: int) -> list[str]:

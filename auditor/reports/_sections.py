@@ -102,7 +102,7 @@ def _grounds(page: Page, issue: Issue, ids: Mapping[str, str]) -> None:
 def unseen(page: Page, account: AccountReport, look: Look) -> None:
     """What kept rules undecided, one entry a cause."""
     errors, leftover, causes = _view.erroneous(account), _view.unexplained(account), _view.causes(account)
-    if not (errors or leftover or causes):
+    if not (errors or leftover or account.causes):
         return
     _section(page, "What could not be seen, and how to let it be seen")
     for cause in causes:
@@ -111,6 +111,7 @@ def unseen(page: Page, account: AccountReport, look: Look) -> None:
         page.say(prose(cause.how), indent=2)
         if look.verbose:
             page.say(f"Rules: {prose(', '.join(cause.rules))}", indent=2)
+    _answers(page, account, look)
     ids = _view.masked_ids(account)
     for issue in leftover:
         page.say(f"Undecided: {_titled(issue, look)}", lead="? ", style="unknown")
@@ -122,6 +123,19 @@ def unseen(page: Page, account: AccountReport, look: Look) -> None:
     for issue in errors:
         page.say(f"Could not be evaluated: {_titled(issue, look)}", lead="? ", style="unknown")
         page.say(prose(issue.first.message, 600), indent=2)
+
+
+def _answers(page: Page, account: AccountReport, look: Look) -> None:
+    """What only the owner can say: one entry for all of it, because one command asks for it."""
+    asked = _view.answers(account)
+    if not asked:
+        return
+    rules = count(_view.waiting(account), "rule waits", "rules wait")
+    page.say(f"{rules} for what only you can say; `auditor attest` asks for it:", lead="? ", style="unknown")
+    for text in asked if look.verbose else asked[: look.limit]:
+        page.say(prose(text), lead="- ", indent=2)
+    if not look.verbose and len(asked) > look.limit:
+        page.say(f"and {len(asked) - look.limit} more", lead="- ", indent=2)
 
 
 def _titled(issue: Issue, look: Look) -> str:

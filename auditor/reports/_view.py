@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.model.report import AccountReport, Finding, Outcome, Report, Score, UnknownCause
+from auditor.model.report import BY_ANSWER, AccountReport, Finding, Outcome, Report, Score, UnknownCause
 from auditor.model.rule import Severity
 
 _WORST_FIRST = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
@@ -53,6 +53,7 @@ def erroneous(account: AccountReport) -> tuple[Issue, ...]:
 def unexplained(account: AccountReport) -> tuple[Issue, ...]:
     """Unknown rules that no cause of the report speaks for."""
     explained = {rule for cause in account.causes for rule in cause.rules}
+    explained |= {finding.rule for finding in account.findings if finding.outcome is Outcome.FAIL}  # said already
     return _issues(
         finding for finding in account.findings if finding.outcome is Outcome.UNKNOWN and finding.rule not in explained
     )
@@ -114,5 +115,16 @@ def tri_state(value: Any) -> str:
 
 
 def causes(account: AccountReport) -> list[UnknownCause]:
-    """What kept rules undecided, the cause of most rules first."""
-    return sorted(account.causes, key=lambda cause: -len(cause.rules))
+    """What kept rules undecided and no answer of the owner would settle at once, the cause of most rules first."""
+    left = [cause for cause in account.causes if not cause.how.startswith(BY_ANSWER)]
+    return sorted(left, key=lambda cause: -len(cause.rules))
+
+
+def answers(account: AccountReport) -> list[str]:
+    """What only the owner can say and is asked for, in the order of what it would settle."""
+    return [cause.how.removeprefix(BY_ANSWER) for cause in account.causes if cause.how.startswith(BY_ANSWER)]
+
+
+def waiting(account: AccountReport) -> int:
+    """How many rules wait for such an answer, and perhaps for more."""
+    return len({rule for cause in account.causes if cause.how.startswith(BY_ANSWER) for rule in cause.rules})

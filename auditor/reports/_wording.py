@@ -106,8 +106,13 @@ def tally(account: AccountReport) -> str:
 
 def totals(report: Report) -> str:
     """Failing findings of the whole run by severity, and the rules nobody could decide."""
-    by_severity = ", ".join(f"{report.summary.findings.get(severity, 0)} {severity}" for severity in Severity)
-    return f"Failing findings: {by_severity}. Undecided rules: {report.summary.unknown_rules}."
+    counts = report.summary.findings
+    by_severity = ", ".join(
+        f"{counts.get(severity, 0)} {severity}" for severity in Severity if severity != Severity.INFO
+    )
+    remarks = counts.get(Severity.INFO, 0)
+    said = f" {count(remarks, 'remark')} about the evidence itself." if remarks else ""
+    return f"Failing findings: {by_severity}.{said} Undecided rules: {report.summary.unknown_rules}."
 
 
 def worst(report: Report) -> str | None:

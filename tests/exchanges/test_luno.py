@@ -167,12 +167,20 @@ def test_an_odd_person_costs_nothing_that_was_seen(odd: Any) -> None:
     assert reasons(sheet)["users/linked"] == "malformed_response"
 
 
-@pytest.mark.parametrize("body", [{}, [], {"balance": None}, {"balance": "1"}, {"balance": {}}])
+@pytest.mark.parametrize("body", [{}, [], None, {"balance": "1"}, {"balance": {}}])
 def test_an_answer_without_balances_is_no_answer(body: Any) -> None:
     twin = Twin()
     twin.signed[("GET", luno.BALANCE.path)] = lambda _request, _key: body
     sheet = collect(twin)
     assert sheet.rows["api_key"] is None and reasons(sheet)["balance"] == "malformed_response"
+
+
+def test_lists_that_are_null_hold_nothing_and_the_key_was_answered() -> None:
+    twin = Twin()
+    twin.signed[("GET", luno.LINKED.path)] = lambda _request, _key: {"users": None}
+    twin.balances = None
+    sheet = collect(twin)
+    assert reasons(sheet) == HIDDEN and own(sheet)["can_read"] is True and "can_trade" not in own(sheet)
 
 
 # Codes

@@ -109,7 +109,7 @@ def test_the_sample_account_shows_what_a_read_key_may_see() -> None:
     assert set(keys(sheet)) == {"auditor", "grid-bot", "dashboard"}
     assert keys(sheet)["auditor"]["is_audit_key"] is True
     assert keys(sheet)["grid-bot"]["sub_account"] == "grid01"
-    assert sheet.sources["api_keys"].ref == "GET /api/v5/account/config"
+    assert sheet.sources["api_keys"].ref == "GET /api/v5/account/config, GET /api/v5/users/subaccount/apikey"
 
 
 def test_every_declared_endpoint_is_asked_and_only_by_get() -> None:

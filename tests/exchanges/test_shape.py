@@ -254,7 +254,7 @@ def test_a_problem_is_told_once_and_cleaned_of_secrets_and_control_characters() 
     assert len(problem.detail) < 500
 
 
-def test_the_list_keeps_the_source_that_showed_it_first() -> None:
+def test_a_list_names_every_endpoint_that_showed_a_row_of_it() -> None:
     sheet = Sheet()
     other = Endpoint(
         name="there",
@@ -269,7 +269,7 @@ def test_the_list_keeps_the_source_that_showed_it_first() -> None:
     for endpoint in (HERE, other):
         with sheet.reading(endpoint) as seen:
             seen.row("api_key", label="a")
-    assert sheet.sources["api_keys"].ref == "GET /p"
+    assert sheet.sources["api_keys"].ref == "GET /p, GET /q"
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,9 @@ def test_an_account_without_sub_accounts_has_no_key_over_any() -> None:
     assert collect(twin).account["master_key_over_subaccounts"] is False
 
 
-@pytest.mark.parametrize("broken", [refusal("AUTH_106"), refusal("COMMON_002"), {"rc": 0, "mc": "SUCCESS", "result": [7]}])
+@pytest.mark.parametrize(
+    "broken", [refusal("AUTH_106"), refusal("COMMON_002"), {"rc": 0, "mc": "SUCCESS", "result": [7]}]
+)
 def test_without_the_accounts_the_keys_are_seen_and_not_called_complete(broken: Any) -> None:
     twin = Twin()
     twin.lists_subs_at_once = True
