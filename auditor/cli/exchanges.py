@@ -54,10 +54,10 @@ def _list(venues: Iterable[VenueFile], form: str) -> None:
     if form == "json":
         _voice.result(json.dumps(rows, indent=1))
         return
+    id_, name, lifecycle = (max(len(str(row[column])) for row in rows) for column in ("id", "name", "lifecycle"))
     for row in rows:
-        _voice.result(
-            f"{row['id']:10}  {row['name']:10}  {row['lifecycle']:8}  needs {', '.join(row['credentials']) or 'no key'}"
-        )
+        needs = ", ".join(row["credentials"]) or "no key"
+        _voice.result(f"{row['id']:{id_}}  {row['name']:{name}}  {row['lifecycle']:{lifecycle}}  {needs}")
 
 
 def _lifecycle(venue: VenueFile) -> str:

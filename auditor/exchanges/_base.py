@@ -275,7 +275,7 @@ class Seen:
 
     def row(self, scope: str, *, public_id: str | None = None, **facts: Any) -> dict[str, Any]:
         """One row of the list of `scope`. Returns it, so that a second endpoint may add to it."""
-        known = {name: value for name, value in facts.items() if value is not None}
+        known = {name: _storable(value) for name, value in facts.items() if value is not None}
         _refuse_strangers(scope, known)
         self.list_seen(scope)
         if public_id is not None:
@@ -286,11 +286,18 @@ class Seen:
         return known
 
     def _write(self, scope: str, target: dict[str, Any], facts: dict[str, Any]) -> None:
-        known = {name: value for name, value in facts.items() if value is not None}
+        known = {name: _storable(value) for name, value in facts.items() if value is not None}
         _refuse_strangers(scope, known)
         for name, value in known.items():
             target[name] = value
             self.sheet.sources[f"{scope}.{name}"] = self._source
+
+
+def _storable(value: Any) -> Any:
+    """A value that a file can hold: JSON can spell half a surrogate pair, also as the name of a permission."""
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _refuse_strangers(scope: str, facts: dict[str, Any]) -> None:

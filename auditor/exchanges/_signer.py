@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import re
 import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from auditor.redaction import Secret
 
 _OWN_CONTAINERS = ("options", "headers", "urls", "tokenBucket", "last_request_headers", "accountsById", "balance")
 _SHORTEST_PART = 6
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _SEEDS = {32, 64}
 _SOUND_KEY = "accountaccountaccountaccountaccountaccounta="  # plain text and Base64 at once, a seed by length, an account's key by name
 _UNLISTED = {
@@ -143,7 +145,7 @@ class Signer:
 
         values = {name: quote(value, safe="") if endpoint.unescaped else value for name, value in params.items()}
         if endpoint.own_key:
-            values[endpoint.own_key] = self._ccxt.apiKey
+            values[endpoint.own_key] = self._own_id()
         signed: dict[str, Any] = {}
         fault = ""
         try:
@@ -159,6 +161,16 @@ class Signer:
         if any(not _sendable(value) for value in headers.values()):
             raise UnsignableError("a line break or control character in a credential")
         return SignedRequest(verb=signed["method"], url=signed["url"], headers=headers, body=signed.get("body"))
+
+    def _own_id(self) -> str:
+        """What names the caller: the public part of its key, or its address where it has no key. Raises UnsignableError
+        for what is no address: whoever mistook the field put a private key there.
+        """
+        if "walletAddress" not in self._names:
+            return str(self._ccxt.apiKey)
+        if not _ADDRESS.fullmatch(str(self._ccxt.walletAddress)):
+            raise UnsignableError("an address is 0x and 40 hexadecimal digits; a private key does not belong here")
+        return str(self._ccxt.walletAddress)
 
     def _with_sound_key(self) -> Any:
         """A copy with a key of the right form: if that cannot sign either, the fault is not the key's but ours."""

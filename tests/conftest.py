@@ -1,0 +1,14 @@
+"""Hypothesis runs the same examples every time, so that a change is judged by what it changed.
+
+`HYPOTHESIS_PROFILE=explore make test` looks for new ones; what it finds becomes an example or a test of its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
