@@ -23,6 +23,13 @@ Fingerprint = Callable[..., str]
 
 _OPEN = (Outcome.UNKNOWN, Outcome.ERROR)
 _ORDER = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
+_SAID = {
+    Outcome.PASS: "Checked, and not so: {}",
+    Outcome.UNKNOWN: "Could not be told: {}",
+    Outcome.NOT_APPLICABLE: "Does not apply: {}",
+    Outcome.ERROR: "Could not be evaluated: {}",
+}
+"""What is said where the rule's own message, which states the fault, would claim too much."""
 _PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)\}")
 _UNSEEN = {
     "api_key": "any API key that could not be listed",
@@ -114,7 +121,7 @@ class _Account:
             severity=rule.severity,
             outcome=outcome,
             subject=subject,
-            message=_message(rule, subject, facts),
+            message=_SAID[outcome].format(rule.title) if outcome in _SAID else _message(rule, subject, facts),
             why=rule.why,
             how_we_know=rule.how_we_know,
             missing=missing,
@@ -166,13 +173,12 @@ class _Account:
         return Missing(fact=path, reason=reason.value, how=self._how(path, settles, reason))
 
     def _problem(self, path: str) -> Problem | None:
-        """Why a fact is missing: the problem that names it or its list, else one that names nothing and may be the reason.
-
-        Where several fit, content decides and not their order.
+        """Why a fact is missing: the problem that names it or its list; else, of a fact that only an API shows, one that
+        names nothing and may be the reason. Where several fit, content decides and not their order.
         """
         names = {path, LISTS.get(path.partition(".")[0], path), _LIST_OF.get(path, path)}
         told = [problem for problem in self._problems if names & set(problem.facts)]
-        if not told and "api" in catalogue()[path].by:
+        if not told and catalogue()[path].by == {"api"}:
             told = [problem for problem in self._problems if not problem.facts]
         return told[0] if told else None
 
