@@ -87,7 +87,7 @@ def incomplete(collected: Iterable[Snapshot]) -> bool:
 
 def judge(evidence: Evidence, run: Run) -> Report:
     """The report on an evidence file. Touches no network."""
-    venues = venue_files()
+    venues = {name: _venue.load(name) for name in sorted(evidence.exchanges & set(_venue.ids()))}
     policies = {name: venue.policy_facts() for name, venue in venues.items()}
     rules = {rule.id: rule for rule in run.rules}
     accounts = []

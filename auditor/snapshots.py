@@ -137,6 +137,22 @@ def _same_account(sheets: Sequence[Sheet], made: _Making) -> list[Sheet]:
     return same
 
 
+_OF_THE_CALLER = {"is_audit_key", "public_id", "enabled", "can_read", "kind"}
+"""What the key that asks proves of itself by being answered, whatever a list of keys says."""
+
+
+def _doubt_an_empty_inventory(sheet: Sheet) -> None:
+    """A list of all keys that does not hold even the one that asks for it is a glitch of the exchange, not an inventory."""
+    rows = sheet.rows["api_key"]
+    whole = sheet.account.get("key_inventory_complete")
+    if not whole or any(set(row) - _OF_THE_CALLER for row in rows or []):
+        return
+    del sheet.account["key_inventory_complete"]
+    detail = "the list of all keys came without any, while one of them was asking; it is not believed"
+    lost = ("api_keys", "account.key_inventory_complete")
+    sheet.problems.append(Problem(endpoint="api_keys", reason=Reason.IMPLAUSIBLE_RESPONSE, detail=detail, facts=lost))
+
+
 class _Making:
     """A snapshot in the making."""
 
@@ -152,6 +168,7 @@ class _Making:
 
     def add(self, sheet: Sheet) -> None:
         """What one key showed. Where two keys disagree the first one stands, and the contradiction is kept."""
+        _doubt_an_empty_inventory(sheet)
         for scope, mine, theirs in (("account", self.account, sheet.account), ("venue", self.venue, sheet.venue)):
             for fact, value in theirs.items():
                 self._state(f"{scope}.{fact}", mine, fact, value, sheet.sources[f"{scope}.{fact}"])
@@ -173,6 +190,8 @@ class _Making:
         """
         twin = known.get(row.get("fingerprint", ""))
         if twin is None:
+            if scope == "event" and row in held:  # two keys are shown the same log
+                return
             held.append(row)
             if "fingerprint" in row:
                 known[row["fingerprint"]] = row

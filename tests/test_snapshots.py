@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from auditor import snapshots
 from auditor.attestations import Attestation, Row
 from auditor.exchanges._base import Sheet
@@ -253,3 +255,29 @@ def test_a_count_of_keys_is_kept_with_its_day() -> None:
     made = snapshots.counted(built(sheet(api_key=[])), 3, "2026-11-01")
     assert made.account["keys_counted"] == 3
     assert made.sources["account.keys_counted"] == Source(by="config", ref="expected_keys", at="2026-11-01")
+
+
+@pytest.mark.parametrize("rows", [[], [{"is_audit_key": True, "enabled": True, "can_read": True}]])
+def test_a_list_of_all_keys_without_the_one_that_asks_is_not_believed(rows: list[dict[str, Any]]) -> None:
+    sheet = Sheet(account={"key_inventory_complete": True})
+    sheet.sources["account.key_inventory_complete"] = sheet.sources["api_keys"] = Source(by="api", ref="GET /keys")
+    sheet.rows["api_key"] = rows
+    made = snapshots.build(
+        name="main", exchange="okx", sheets=[sheet], attestation=None, identity=Identity.ephemeral("test"), now=NOW
+    )
+    assert "key_inventory_complete" not in made.account
+    assert [problem.reason for problem in made.problems] == [Reason.IMPLAUSIBLE_RESPONSE]
+    assert "account.key_inventory_complete" in made.problems[0].facts
+
+
+def test_an_event_that_two_keys_are_shown_happened_once() -> None:
+    sheets = []
+    for _ in range(2):
+        sheet = Sheet()
+        sheet.rows["event"] = [{"kind": "login", "at": "2026-11-01T00:00:00Z", "ip": "198.51.100.7"}]
+        sheet.sources["events"] = Source(by="api", ref="GET /log")
+        sheets.append(sheet)
+    made = snapshots.build(
+        name="main", exchange="okx", sheets=sheets, attestation=None, identity=Identity.ephemeral("test"), now=NOW
+    )
+    assert made.events is not None and len(made.events) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,8 +91,7 @@ def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
     except FileNotFoundError:
         raise UsageError("the folder that auditor was started in is gone", hint="cd to one that is there") from None
     found = config.find(config_path, cwd=here, environ=os.environ)
-    venues: Mapping[str, tuple[str, ...]] = {name: _venue.load(name).credentials for name in _venue.ids()}
-    return config.load(found, venues=venues, environ=os.environ, allowed_endpoints=frozenset(hosts))
+    return config.load(found, venues=_venue.Needed(), environ=os.environ, allowed_endpoints=frozenset(hosts))
 
 
 def confirmed(accounts: Sequence[config.AccountConfig], *, ask: bool) -> tuple[config.AccountConfig, ...]:

@@ -37,6 +37,8 @@ class Evidence:
         self.now = now
         self._folder = tempfile.TemporaryDirectory(prefix="auditor-")
         self.path = Path(self._folder.name) / "evidence.jsonl"
+        self.exchanges: set[str] = set()
+        """Whose accounts these are: only their venue files need to be read."""
         self.longest = 0  # bytes of the longest document, as it came or as it was spelled anew
         self._count = 0
 
@@ -116,8 +118,10 @@ class Evidence:
         faults: list[Fault] = []
         for first, lines in batches(path):
             split = lines.split(b"\n")
-            if trusted := _as_they_stand(lines, split):
+            if decoded := _as_they_stand(lines, split):
+                trusted, exchanges = decoded
                 target.write(trusted)
+                self.exchanges |= exchanges
                 self._count += trusted.count(b"\n")
                 self.longest = max(self.longest, *map(len, split))
                 continue
@@ -141,6 +145,7 @@ class Evidence:
         text = json.dumps(normal, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         line = text.encode("utf-8", "replace")  # a lone surrogate is not text
         target.write(line + b"\n")
+        self.exchanges.add(normal["account"]["exchange"])
         self._count += 1
         self.longest = max(self.longest, len(line))
 
@@ -153,9 +158,9 @@ def _bounded(faults: list[Fault]) -> list[Fault]:
     return [*faults[: _MOST_FAULTS - 1], Fault(file=last.file, line=last.line, message="and more: mend these first")]
 
 
-def _as_they_stand(lines: bytes, split: list[bytes]) -> bytes | None:
-    """Lines, whole and split, as trusted text, if all are well-formed and mean at any moment what they say: nothing in
-    them expires or is counted. None where one of them needs a careful look.
+def _as_they_stand(lines: bytes, split: list[bytes]) -> tuple[bytes, set[str]] | None:
+    """Lines, whole and split, as trusted text, and the exchanges they name, if all are well-formed and mean at any moment
+    what they say: nothing in them expires or is counted. None where one of them needs a careful look.
     """
     import msgspec
 
@@ -171,4 +176,5 @@ def _as_they_stand(lines: bytes, split: list[bytes]) -> bytes | None:
         return None
     trusted = msgspec.json.Encoder().encode_lines(decoded)
     # Of a key that stands twice the decoder keeps one, and two quotes or more are gone.
-    return trusted if lines.count(b'"') == trusted.count(b'"') else None
+    whole = lines.count(b'"') == trusted.count(b'"')
+    return (trusted, {one.account.exchange for one in decoded}) if whole else None

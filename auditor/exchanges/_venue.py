@@ -6,14 +6,16 @@ tick, where in the venue's pages the owner sees what no API shows, the steps of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from auditor import yamlio
 from auditor.errors import Fault, InputError
-from auditor.model.facts import catalogue, suggestion
-from auditor.model.venue import Policy, VenueFile
+from auditor.model.facts import catalogue, parse_time, suggestion
+from auditor.model.venue import INVENTORY, Policy, VenueFile
 
 _KEYS = {
     "id",
@@ -29,13 +31,31 @@ _KEYS = {
     "traps",
     "hidden",
     "warn_before_first_call",
+    "inventory",
 }
 _POLICY_KEYS = {"value", "sources", "as_of", "confidence", "condition"}
+_AS_OF = re.compile(r"\d{4}(-\d\d){0,2}\Z")
 
 
+@cache
 def ids() -> tuple[str, ...]:
     """Every exchange that has a venue file."""
     return tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.yaml")))
+
+
+class Needed(Mapping[str, tuple[str, ...]]):
+    """Exchange id -> the credentials it needs. Reads the file of an exchange when it is asked about."""
+
+    def __getitem__(self, exchange: str) -> tuple[str, ...]:
+        if exchange not in ids():
+            raise KeyError(exchange)
+        return load(exchange).credentials
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ids())
+
+    def __len__(self) -> int:
+        return len(ids())
 
 
 @cache
@@ -61,6 +81,7 @@ def load(exchange: str) -> VenueFile:
         traps=tuple(table.get("traps", [])),
         hidden=tuple(table.get("hidden", [])),
         warn_before_first_call=table.get("warn_before_first_call"),
+        inventory=table.get("inventory"),
     )
 
 
@@ -71,7 +92,7 @@ def _policies(table: dict[str, Any]) -> list[Policy]:
             fact=fact,
             value=row["value"],
             sources=tuple(row.get("sources", [])),
-            as_of=row.get("as_of"),
+            as_of=None if row.get("as_of") is None else str(row["as_of"]),  # a bare year is read as a number
             confidence=row.get("confidence", "low"),
             condition=row.get("condition"),
         )
@@ -88,6 +109,9 @@ def _faults(document: yamlio.Document, exchange: str) -> list[Fault]:
         faults.append(document.fault("the id is not the file name", "id"))
     if not isinstance(table.get("warn_before_first_call", ""), str):
         faults.append(document.fault("must be text", "warn_before_first_call"))
+    if table.get("inventory", INVENTORY[0]) not in INVENTORY:
+        faults.append(document.fault(f"must be one of {', '.join(INVENTORY)}", "inventory"))
+    faults += _date_faults(document, table["lifecycle"], "lifecycle")
     for fact, row in table["policies"].items():
         faults += _policy_faults(document, fact, row)
     for section in ("where", "needs_more"):
@@ -102,8 +126,16 @@ def _policy_faults(document: yamlio.Document, fact: str, row: Any) -> list[Fault
         return [document.fault(f"{fact} is not a fact that a venue file may state", "policies", fact)]
     if not isinstance(row, dict) or "value" not in row or row.keys() - _POLICY_KEYS:
         return [document.fault(f"{fact} needs value, and of {', '.join(sorted(_POLICY_KEYS))} only", "policies", fact)]
+    faults = _date_faults(document, row, "policies", fact)
     if row["value"] is None:
-        return []
+        return faults
     wrong = known.check(row["value"])
     unsourced = [] if row.get("sources") else [document.fault(f"{fact} has a value and no source", "policies", fact)]
-    return unsourced + ([document.fault(f"{fact}: {wrong}", "policies", fact, "value")] if wrong else [])
+    return faults + unsourced + ([document.fault(f"{fact}: {wrong}", "policies", fact, "value")] if wrong else [])
+
+
+def _date_faults(document: yamlio.Document, row: Any, *place: str) -> list[Fault]:
+    said = row.get("as_of") if isinstance(row, dict) else None
+    if said is None or (_AS_OF.match(str(said)) and parse_time(f"{said}-01-01"[: len("2026-01-01")])):
+        return []
+    return [document.fault("must be a year, a month or a day: 2026, 2026-08 or 2026-08-31", *place, "as_of")]
