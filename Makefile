@@ -28,6 +28,7 @@ bench: $(VENV)/.dev
 
 samples: $(VENV)/.dev
 	$(BIN)/python -m tests.samples
+	$(BIN)/python -m tests.venues
 
 clean:
 	rm -rf $(VENV) dist build demo-report

@@ -17,6 +17,8 @@ from auditor.errors import UsageError
 from auditor.model.facts import catalogue
 from auditor.model.venue import VenueFile
 
+_HEAD = ("exchange", "name", "lifecycle", "a reading key shows", "facts to attest")
+_FOOT = "auditor exchanges ID says of one which boxes to tick, what is read, and where to look for the rest"
 _HELP = """Which permissions to tick at each exchange, what a reading key proves there, and known traps.
 
 \b
@@ -26,38 +28,52 @@ Examples:
 """
 
 
+SHOWN = {"all": "all keys", "calling": "only the calling key", "none": "nothing of the key", None: "unknown"}
+"""What a reading key shows of the account's keys, in words."""
+
+
 @click.command("exchanges", help=_HELP)
 @click.argument("exchange", required=False, metavar="[ID]")
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(exchange: str | None, form: str) -> None:
-    from auditor import pipeline
+    from auditor.exchanges import _venue
 
-    venues = pipeline.venue_files()
+    known = _venue.ids()
     if exchange is None:
-        _list(venues.values(), form)
+        _list(map(_venue.load, known), form)
         return
-    if exchange not in venues:
-        close = difflib.get_close_matches(exchange, venues, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(venues)}"
+    if exchange not in known:
+        close = difflib.get_close_matches(exchange, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
         raise UsageError(f"there is no exchange {exchange!r}", hint=hint)
-    told = _told(venues[exchange])
-    _voice.result(
-        json.dumps(told, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_card(venues[exchange], told))
-    )
+    venue = _venue.load(exchange)
+    told = _told(venue)
+    _voice.result(json.dumps(told, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_card(venue, told)))
 
 
 def _list(venues: Iterable[VenueFile], form: str) -> None:
-    rows = [
-        {"id": venue.id, "name": venue.name, "lifecycle": _lifecycle(venue), "credentials": list(venue.credentials)}
-        for venue in venues
-    ]
+    rows = [summary(venue) for venue in venues]
     if form == "json":
-        _voice.result(json.dumps(rows, indent=1))
+        _voice.result(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    id_, name, lifecycle = (max(len(str(row[column])) for row in rows) for column in ("id", "name", "lifecycle"))
-    for row in rows:
-        needs = ", ".join(row["credentials"]) or "no key"
-        _voice.result(f"{row['id']:{id_}}  {row['name']:{name}}  {row['lifecycle']:{lifecycle}}  {needs}")
+    told = [_HEAD, *((row["id"], row["name"], row["lifecycle"], row["proves"], str(row["attest"])) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*told, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in told]
+    _voice.result("\n".join([*lines, "", _FOOT]))
+
+
+def summary(venue: VenueFile) -> dict[str, Any]:
+    """An exchange in a line, from its venue file alone: no connector is loaded for a list."""
+    return {
+        "id": venue.id,
+        "name": venue.name,
+        "lifecycle": _lifecycle(venue),
+        "credentials": list(venue.credentials),
+        "inventory": venue.inventory,
+        "proves": SHOWN[venue.inventory],
+        "attest": len(venue.where),
+        "needs_more": len(venue.needs_more),
+    }
 
 
 def _lifecycle(venue: VenueFile) -> str:
@@ -74,6 +90,8 @@ def _told(venue: VenueFile) -> dict[str, Any]:
         "name": venue.name,
         "lifecycle": _lifecycle(venue),
         "credentials": list(venue.credentials),
+        "inventory": venue.inventory,
+        "warn_before_first_call": venue.warn_before_first_call,
         "permissions": {"tick": list(venue.permissions_tick), "never": list(venue.permissions_never)},
         "reads": [f"{one.verb} {one.path}" for one in connector.endpoints] if connector else [],
         "attest": {fact: {"ask": catalogue()[fact].ask, "where": place} for fact, place in venue.where.items()},
@@ -96,10 +114,12 @@ def _told(venue: VenueFile) -> dict[str, Any]:
 
 def _card(venue: VenueFile, told: dict[str, Any]) -> list[str]:
     lines = [f"{venue.name} ({venue.id}, {told['lifecycle']})"]
+    lines += _section("Before the first call", [venue.warn_before_first_call] if venue.warn_before_first_call else [])
     lines += _section(
         "Make a key with",
         [f"tick: {', '.join(venue.permissions_tick) or 'nothing'}", f"never: {', '.join(venue.permissions_never)}"],
     )
+    lines += _section("A reading key shows of the account's keys", [SHOWN[venue.inventory]])
     lines += _section("A reading key is used for", told["reads"])
     lines += _section(
         "Only you can say", [f"{fact}: {about['ask']} ({about['where']})" for fact, about in told["attest"].items()]

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from auditor.engine import score
@@ -16,7 +17,7 @@ from auditor.model.facts import COMPLETENESS, LISTS, catalogue
 from auditor.model.normalise import short_id
 from auditor.model.report import BY_ANSWER, EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
 from auditor.model.rule import Rule
-from auditor.model.venue import VenueFile
+from auditor.model.venue import FRESH_DAYS, Policy, VenueFile
 from auditor.redaction import mask_personal
 
 Fingerprint = Callable[..., str]
@@ -152,9 +153,9 @@ class _Account:
             inputs = [root for root in DERIVED[path].inputs if not root.startswith("venue.")]
             if inputs:
                 return f"follows from {inputs[0]} ({self._source(inputs[0])})"
-        policy = self.venue.source(path) or self.venue.source(_venue_twin(path)) if self.venue else None
-        if policy is not None:
-            return f"policy of {self.venue.name if self.venue else ''}, {policy.at or 'undated'}"
+        policy = self.venue.policy(path) or self.venue.policy(_venue_twin(path)) if self.venue else None
+        if self.venue and policy:
+            return f"policy of {self.venue.name}, {_age(policy, self.snapshot.collected_at)}"
         return "evidence document"
 
     def _missing(self, rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> tuple[Missing, ...]:
@@ -202,6 +203,12 @@ class _Account:
     def _where(self, path: str) -> str:
         place = self.venue.where.get(path) if self.venue else None
         return f" (look at: {place})" if place else ""
+
+
+def _age(policy: Policy, now: datetime) -> str:
+    if policy.as_of is None:
+        return "undated"
+    return f"as of {policy.as_of}{f' (older than {FRESH_DAYS} days)' if policy.stale(now) else ''}"
 
 
 def _venue_twin(path: str) -> str:

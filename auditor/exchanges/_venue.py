@@ -6,8 +6,8 @@ tick, where in the venue's pages the owner sees what no API shows, the steps of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any

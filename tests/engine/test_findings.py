@@ -306,7 +306,7 @@ def test_where_a_fact_came_from() -> None:
         "api_key.ip_bound": "api: GET /keys",
         "api_key.third_party": "stated by the owner on 2026-11-01",
         "account.login_accepts_sms": "follows from account.login_weakest_factor (stated by the owner on 2026-11-02)",
-        "account.hold_after_two_factor_change_hours": "policy of OKX, 2026-03-06",
+        "account.hold_after_two_factor_change_hours": "policy of OKX, as of 2026-03-06 (older than 180 days)",
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from auditor import twin as twins
 from auditor.exchanges import _budget, _load, _transport, _venue
 from auditor.exchanges._base import Sheet
 from auditor.model.evidence import Reason
+from auditor.model.venue import INVENTORY
 from auditor.twin._base import Breakage, Refusal, TwinVenue
 from tests.exchanges.wire import collect
 
@@ -26,6 +28,23 @@ OUTAGES: tuple[Refusal | Breakage, ...] = (
     Refusal.RATE_LIMIT,
     *(how for how in Breakage if how is not Breakage.SILENCE),
 )
+UNASKED = {
+    (
+        "bitget",
+        "CLASSIC",
+    ): "the older call, for an account to which the newer one is refused; the sample is a unified one",
+    ("bitget", "OLD_SUBS"): "sub-accounts of a classic account; the sample is a unified one",
+    ("bitget", "OLD_SUB_KEYS"): "keys of sub-accounts of a classic account; the sample is a unified one",
+    ("bybit", "SUB_PAGES"): "only where the first list of sub-accounts is full",
+    ("bybit", "ADDRESSES"): "wants a key that may withdraw, and no audit key may",
+}
+"""Declared endpoints that a healthy run does not call, by their name in the connector, and why. A clock is not among them:
+it is asked when the exchange complains of the time, or before a signature that holds one.
+"""
+ANY_KEY = {"is_audit_key", "kind", "enabled", "can_read"}
+"""What every answered call proves of the key that made it, whatever the call shows."""
+TESTED_IN = {"gate": "test_gate_venue.py"}  # test_gate.py is about the gate that every request passes
+EXCHANGES = Path(_venue.__file__).parent
 STOPS = (Refusal.BAD_KEY, Refusal.BAD_SIGNATURE, Refusal.FOREIGN_IP)
 
 
@@ -165,3 +184,54 @@ def test_the_venue_file_answers_what_an_owner_asks(id_: str) -> None:
     assert "account.keys_counted" in venue.where or "account.key_inventory_complete" in known(healthy(id_))
     for policy in venue.policies:
         assert policy.value is None or policy.confidence in {"high", "medium", "low"}
+
+
+def connectors() -> list[str]:
+    """The modules that read an exchange, from the folder: what nobody registered is found too."""
+    return sorted(path.stem for path in EXCHANGES.glob("*.py") if not path.name.startswith("_"))
+
+
+def test_every_connector_has_its_venue_file_twin_and_tests_and_the_other_way_round() -> None:
+    read = connectors()
+    assert read == IDS
+    assert read == sorted(id_ for id_ in _venue.ids() if _venue.load(id_).connector is not None)
+    for id_ in read:
+        assert _venue.load(id_).connector == id_
+        tests = Path(__file__).with_name(TESTED_IN.get(id_, f"test_{id_}.py"))
+        assert tests.is_file(), f"{id_} has no {tests.name}"
+        assert "def test_" in tests.read_text(), f"{tests.name} tests nothing"
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_every_declared_endpoint_is_called_or_excused(id_: str) -> None:
+    connector = _load.connector(id_)
+    assert connector is not None
+    asked = {(request.verb, request.path) for request in _requests(id_)}
+    silent = {one.name for one in connector.endpoints if (one.verb, one.path) not in asked and one != connector.clock}
+    excused = {getattr(connector, name).name for venue, name in UNASKED if venue == id_}
+    assert silent == excused
+
+
+def test_only_venues_that_exist_are_excused() -> None:
+    assert {id_ for id_, _ in UNASKED} <= set(IDS)
+    assert TESTED_IN.keys() <= set(IDS)
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_the_key_inventory_that_a_venue_file_promises_is_what_a_healthy_run_shows(id_: str) -> None:
+    """`all`: the list of keys is proven whole. `none`: of the calling key nothing but that it works. Else `calling`."""
+    sheet = healthy(id_)
+    calling = next(row for row in sheet.rows["api_key"] or [] if row.get("is_audit_key"))
+    if sheet.account.get("key_inventory_complete") is True:
+        shown = "all"
+    else:
+        shown = "calling" if calling.keys() - ANY_KEY else "none"
+    assert _venue.load(id_).inventory == shown
+
+
+@pytest.mark.parametrize("id_", _venue.ids())
+def test_every_venue_file_says_what_a_reading_key_shows(id_: str) -> None:
+    venue = _venue.load(id_)
+    assert venue.inventory in INVENTORY
+    assert venue.connector is not None or venue.inventory == "none"
+    assert venue.inventory == "all" or "account.keys_counted" in venue.where or venue.connector is None
