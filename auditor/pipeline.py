@@ -52,11 +52,6 @@ class Run:
     sample: bool = False
 
 
-def venue_files() -> dict[str, VenueFile]:
-    """Every venue file by exchange id."""
-    return {name: _venue.load(name) for name in _venue.ids()}
-
-
 def attestation_path(config: Config, account: AccountConfig) -> Path:
     """Where the owner's answers about an account are kept."""
     return account.attestations or default_attestations(config.path.parent, account.name)

@@ -13,9 +13,11 @@ from typing import Any
 
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
+from auditor.exchanges import _venue
 from auditor.model.report import Outcome
-from auditor.pipeline import rule_files, venue_files
+from auditor.pipeline import rule_files
 
+EXCHANGES = ("binance", "bybit", "kraken", "okx")
 ACCOUNTS, KEYS_EACH = 20_000, 5
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -30,7 +32,7 @@ def ratio() -> float:
     floor = time.perf_counter() - begun
     del kept
     rules = rule_files(None)
-    policies = {name: venue.policy_facts() for name, venue in venue_files().items()}
+    policies = {name: _venue.load(name).policy_facts() for name in EXCHANGES}
     begun = time.perf_counter()
     with Evidence(NOW).add_files([path]) as evidence, Evaluation(evidence, rules, policies) as evaluation:
         counts = evaluation.counts()
@@ -66,7 +68,7 @@ def _document(number: int, chance: random.Random) -> dict[str, Any]:
         "collected_at": "2026-11-20T00:00:00Z",
         "account": {
             "name": f"account-{number}",
-            "exchange": chance.choice(["okx", "binance", "bybit", "kraken"]),
+            "exchange": chance.choice(EXCHANGES),
             **_seen(account, chance),
         },
         "api_keys": [_seen(_key(place, chance), chance) for place in range(KEYS_EACH)],
