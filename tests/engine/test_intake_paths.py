@@ -127,11 +127,13 @@ def test_both_paths_agree(chance: random.Random) -> None:
         for _ in range(chance.choice([0, 1, 1, 2])):
             one = mutated(one, chance)
         line = spelled(one, chance)
-        stands = intake._as_they_stand(line, [line])
-        if stands is None:
+        found = intake._as_they_stand(line, [line])
+        if found is None:
             continue
         careful = files.careful(line, "e.jsonl", 1).value  # raises where it refuses
         assert list(document.faults(files.careful(line, "e.jsonl", 1))) == [], line
+        stands, exchanges = found
+        assert exchanges == {normal["account"]["exchange"]}
         assert stands.count(b"\n") == 1
         normal = normalise(careful, NOW)
         assert normalise(json.loads(stands), NOW) == normal
