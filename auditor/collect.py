@@ -94,7 +94,7 @@ async def _sheets(
                     _unread("no key is configured" if connector else "the exchange offers no API that is read here")
                 ]
             if needs_confirmation(account) is not None:
-                return [_unread("nothing was sent: " + _UNCONFIRMED)]
+                return [_unread("nothing was sent: " + UNCONFIRMED)]
             place = (account.exchange, account.endpoint)
             if place not in venues:
                 venues[place] = Venue(connector, endpoint=account.endpoint)
@@ -111,7 +111,7 @@ async def _sheets(
     return {account.name: sheets for account, sheets in zip(accounts, collected, strict=True)}
 
 
-_UNCONFIRMED = (
+UNCONFIRMED = (
     "the exchange switches off a key that is used from an address it does not know. Confirm that this machine's address is "
     "on the key's list: `address_confirmed: true` in the account, or answer the question of `auditor audit`"
 )
@@ -129,6 +129,16 @@ def _unread(detail: str) -> Sheet:
     sheet.problems.append(
         Problem(endpoint="credentials", reason=Reason.NOT_COLLECTED, detail=detail, facts=("api_keys", "addresses"))
     )
+    return sheet
+
+
+async def one_key(
+    connector: Connector, held: Mapping[str, Secret], *, endpoint: str | None = None, others: Sequence[Secret] = ()
+) -> Sheet:
+    """The sheet of one key alone, over a connection of its own. `others` are secrets that must not appear on it either."""
+    async with Venue(connector, endpoint=endpoint) as venue:
+        sheet = await _one_key(connector, venue, held)
+    _clean(sheet, [*held.values(), *others])
     return sheet
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     ("snapshots", "answers"),
     ("collect",),
     ("pipeline",),
-    ("demo",),
+    ("bots", "demo"),
     ("cli",),
     ("__main__",),
 )
@@ -63,6 +63,7 @@ ALSO_OF_THE_CORE = {
     "snapshots",
     "config",
     "demo",
+    "bots",
 }
 
 

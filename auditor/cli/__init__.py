@@ -19,6 +19,7 @@ _COMMANDS = {
     "report": "Render a JSON report in another format.",
     "attest": "Answer what no API can show.",
     "rules": "List, show, check and test rules.",
+    "preflight": "For bots: is the key no stronger than it should be?",
     "exchanges": "What a read-only key proves at each exchange.",
 }
 
