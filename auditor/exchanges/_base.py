@@ -38,7 +38,8 @@ class Limit:
 class Endpoint:
     """One read the connector declares. What is not declared is never signed and never sent.
 
-    `host` and `path` are those of the URL; `api` and `call` are the section and path under which ccxt signs it.
+    `host` and `path` are those of the URL; `api` and `call` are the section and path under which ccxt signs it. A path may
+    hold a parameter as `{name}`, which only a plain word can fill.
     `unescaped` marks the calls whose parameter values ccxt leaves as they are.
     """
 

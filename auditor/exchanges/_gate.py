@@ -7,6 +7,7 @@ parameter where it becomes a path, a fragment or a second parameter.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
@@ -19,6 +20,8 @@ _QUERY = frozenset({"AccessKeyId", "SignatureMethod", "SignatureVersion", "Times
 ADDED_BY_SIGNERS = (
     frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"}) | _ENVELOPE | _FILLER | _QUERY
 )
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_URL = 8192
 _LONGEST_HEADER = 8000  # WhiteBIT and Gemini sign in headers what they send in the body
 
@@ -50,6 +53,16 @@ def check_params(params: Mapping[str, str]) -> None:
             raise ParameterError("a parameter is not Unicode text") from None
 
 
+def placed_in(path: str, params: Mapping[str, str]) -> str:
+    """A declared path with its `{name}` replaced by that parameter. What goes there is a plain word and can name no other path."""
+    for name in _PLACE.findall(path):
+        value = params.get(name, "")
+        if not _WORD.fullmatch(value):
+            raise ParameterError(f"{name} is no plain word, and stands in a path")
+        path = path.replace("{" + name + "}", value)
+    return path
+
+
 def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str, str], base: str | None) -> None:
     """Refuses a signed request that differs from what was declared and asked for. `base` is the endpoint override."""
     if len(request.url) > _LONGEST_URL or not request.url.isascii() or not request.url.isprintable():
@@ -62,8 +75,10 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
     wanted = urlsplit((base or f"https://{endpoint.host}").rstrip("/"))
     if (parts.scheme, parts.netloc) != (wanted.scheme, wanted.netloc):
         raise GateError(f"the signed URL goes to another host than {wanted.netloc}")
-    if parts.path != wanted.path + endpoint.path or request.verb != endpoint.verb:
+    placed = placed_in(endpoint.path, params)
+    if parts.path != wanted.path + placed or request.verb != endpoint.verb:
         raise GateError(f"the signed request is not {endpoint.verb} {endpoint.path}")
+    params = {name: value for name, value in params.items() if "{" + name + "}" not in endpoint.path}
     if request.verb == "GET" and request.body:
         raise GateError(f"the signed request of {endpoint.path} carries a body")
     sent = parse_qsl(parts.query, keep_blank_values=True) + _body_pairs(request.body)

@@ -42,9 +42,10 @@ def _endpoint(path: str, section: str, calls: float, *, public: bool = False) ->
 DETAIL = _endpoint("account/detail", "account", 150)
 KEYS = _endpoint("account/main_keys", "account", 150)
 SUBS = _endpoint("sub_accounts", "subAccounts", 80)
+SUB_KEYS = _endpoint("sub_accounts/{user_id}/keys", "subAccounts", 80)
 ADDRESSES = _endpoint("wallet/saved_address", "wallet", 200)
 TIME = _endpoint("spot/time", "spot", 200, public=True)
-endpoints = (DETAIL, KEYS, SUBS, ADDRESSES, TIME)
+endpoints = (DETAIL, KEYS, SUBS, SUB_KEYS, ADDRESSES, TIME)
 clock = TIME
 
 _FAILURES = by_code(
@@ -87,13 +88,17 @@ async def collect(door: Door, sheet: Sheet) -> None:
         row = Shape(await door.fetch(DETAIL))
         sheet.account_id = str(row["user_id"].integer())
         calling = _detail(seen, row)
-    keys, alone, _ = await asyncio.gather(_keys(door, sheet, calling), _subs(door, sheet), _addresses(door, sheet))
+    keys, subs, _ = await asyncio.gather(_keys(door, sheet, calling), _subs(door, sheet), _addresses(door, sheet))
+    alone = None if subs is None else not subs
+    shown = [await _keys_of(door, sheet, user_id) for user_id in subs or ()]
     if calling is not None and keys is None and alone is None and _refused(sheet):
         with sheet.reading(DETAIL) as seen:  # a sub-account's key is shown neither list, but still itself
             facts = {name: calling[name] for name in ("ip_bound", "ip_allowlist", "symbol_restricted")}
             seen.row("api_key", is_audit_key=True, can_read=True, enabled=True, kind="hmac", **facts)
     with sheet.reading(KEYS) as seen:
-        seen.account(key_inventory_complete=(keys is not None and keys.whole and alone) or None)
+        seen.account(
+            key_inventory_complete=(keys is not None and keys.whole and subs is not None and all(shown)) or None
+        )
         owners = {str(mark["user_id"]) for mark in keys.marks} if keys else set()
         # Both lists are the main account's: a sub-account that is shown keys of its own would not be shown the other.
         seen.account(kind="main" if alone is not None and owners == {sheet.account_id} else None)
@@ -189,12 +194,13 @@ _PERHAPS_MANAGES = {"account", "wallet", "custody"}
 _PRODUCTS = _TRADE | _PERHAPS_TRADE | {"wallet", "account"}
 
 
-def _key(seen: Seen, row: Shape, found: _Keys) -> None:
+def _key(seen: Seen, row: Shape, found: _Keys, sub_account: str | None = None) -> None:
     """One key of the list. A field that is not as documented leaves its own facts unknown, and hides no other."""
     row.keys()
     powers, products = _powers(seen, row)
     ip_bound, ip_allowlist = seen.field(row, "ip_whitelist", _ips, "api_key.ip_bound") or (None, None)
-    pairs = seen.field(row, "currency_pairs", _pairs, "api_key.symbol_restricted")
+    unsaid = sub_account is not None and row.get("currency_pairs") is None  # of a sub-account's key nobody says
+    pairs = None if unsaid else seen.field(row, "currency_pairs", _pairs, "api_key.symbol_restricted")
     state = seen.field(row, "state", Shape.integer, "api_key.enabled")
     mode, owner = row.get("mode"), row.get("user_id")
     facts = {
@@ -206,6 +212,7 @@ def _key(seen: Seen, row: Shape, found: _Keys) -> None:
         # Locked and frozen are 2 and 3, or 3 and 2, by the page: neither may be used.
         "enabled": {1: True, 2: False, 3: False}.get(-1 if state is None else state),
         "kind": "hmac",
+        "sub_account": sub_account,
         **_times(seen, row),
     }
     found.rows.append(seen.row("api_key", public_id=_public_id(row), **facts))
@@ -276,19 +283,25 @@ def _perms(cell: Shape) -> dict[str, bool | None]:
     return found
 
 
-async def _subs(door: Door, sheet: Sheet) -> bool | None:
-    """Whether the account has no sub-accounts (None: not shown). Their keys stand under one path for each, and a path that
-    changes is none that could be declared.
-    """
-    alone: bool | None = None
+async def _subs(door: Door, sheet: Sheet) -> list[str] | None:
+    """The ids of the sub-accounts; None where they were not shown."""
+    subs: list[str] | None = None
     with sheet.reading(SUBS, "api_keys", "account.kind", "account.master_key_over_subaccounts") as seen:
-        count = len(Shape(await door.fetch(SUBS)).rows())
-        alone = count == 0
-        seen.account(master_key_over_subaccounts=False if alone else None)
-        if count:
-            detail = f"the keys of {count} sub-accounts are not read: look at them in the web page"
-            sheet.problem(SUBS, Reason.NOT_COLLECTED, detail, "api_keys")
-    return alone
+        subs = [str(row["user_id"].integer()) for row in Shape(await door.fetch(SUBS)).rows()]
+        seen.account(master_key_over_subaccounts=None if subs else False)
+    return subs
+
+
+async def _keys_of(door: Door, sheet: Sheet, user_id: str) -> bool:
+    """The keys of one sub-account, known by its number: its names may be mail addresses. Whether all could be read."""
+    whole = False
+    with sheet.reading(SUB_KEYS, "api_keys") as seen:
+        found, rows = _Keys(), Shape(await door.fetch(SUB_KEYS, {"user_id": user_id})).rows()
+        for row in rows:
+            with sheet.reading(SUB_KEYS, "api_keys"):
+                _key(seen, row, found, sub_account=user_id)
+        whole = len(found.rows) == len(rows)
+    return whole  # noqa: RET504  (a refusal ends the block above, not this)
 
 
 async def _addresses(door: Door, sheet: Sheet) -> None:

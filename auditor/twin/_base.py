@@ -167,7 +167,7 @@ class TwinVenue:
         key: TwinKey | None = None
         trouble = self._trouble(request.path)
         try:
-            place = (request.method, request.path)
+            place = (request.method, self._declared(request))
             if trouble is not None and isinstance(trouble.how, Refusal):
                 response = self.refuse(trouble.how)
             elif place in self.public:
@@ -183,6 +183,18 @@ class TwinVenue:
         return (
             await _broken(response, trouble.how, request) if trouble and isinstance(trouble.how, Breakage) else response
         )
+
+    def _declared(self, request: web.Request) -> str:
+        """The path of a request as the routes spell it: a part they call `{name}` may be anything."""
+        asked = request.path.split("/")
+        for verb, path in (*self.signed, *self.public):
+            parts = path.split("/")
+            fits = len(parts) == len(asked) and all(
+                a == b or a.startswith("{") for a, b in zip(parts, asked, strict=True)
+            )
+            if verb == request.method and "{" in path and fits:
+                return path
+        return request.path
 
     def _trouble(self, path: str) -> Trouble | None:
         for trouble in self.troubles:

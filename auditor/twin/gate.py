@@ -37,6 +37,7 @@ class Twin(TwinVenue):
     def __init__(self) -> None:
         super().__init__()
         self.sub_accounts: list[dict[str, Any]] = []
+        self.sub_keys: dict[str, list[dict[str, Any]]] = {}
         self.listed = _keys()
         self.book = _book()
         self.is_main = True
@@ -45,6 +46,7 @@ class Twin(TwinVenue):
             ("GET", "/api/v4/account/detail"): self._detail,
             ("GET", "/api/v4/account/main_keys"): lambda _request, _key: self._main_only(self.listed),
             ("GET", "/api/v4/sub_accounts"): lambda _request, _key: self._main_only(self.sub_accounts),
+            ("GET", "/api/v4/sub_accounts/{user_id}/keys"): self._keys_of_sub,
             ("GET", "/api/v4/wallet/saved_address"): self._addresses,
         }
         self.public = {("GET", "/api/v4/spot/time"): lambda _request: {"server_time": int(self._now() * 1000)}}
@@ -68,6 +70,9 @@ class Twin(TwinVenue):
                 "withdrawal_allowlist_enabled": False,
             }
         }
+
+    def _keys_of_sub(self, request: web.Request, _key: TwinKey) -> Any:
+        return self._main_only(self.sub_keys.get(request.path.split("/")[-2], []))
 
     def _now(self) -> float:
         return (datetime.now(UTC) + self.clock_ahead).timestamp()

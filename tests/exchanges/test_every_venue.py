@@ -35,6 +35,7 @@ UNASKED = {
     ): "the older call, for an account to which the newer one is refused; the sample is a unified one",
     ("bitget", "OLD_SUBS"): "sub-accounts of a classic account; the sample is a unified one",
     ("bitget", "OLD_SUB_KEYS"): "keys of sub-accounts of a classic account; the sample is a unified one",
+    ("gate", "SUB_KEYS"): "asked for each sub-account; the sample has none",
     ("bybit", "SUB_PAGES"): "only where the first list of sub-accounts is full",
     ("bybit", "ADDRESSES"): "wants a key that may withdraw, and no audit key may",
 }

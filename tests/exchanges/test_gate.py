@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -250,9 +251,10 @@ def test_an_endpoint_that_is_not_declared_is_neither_signed_nor_sent(module: Con
 def test_what_is_declared_is_what_ccxt_signs(module: Connector, endpoint: Endpoint) -> None:
     """Host, path and verb of the declaration against the signed URL of the real venue."""
     signer = signer_of(module, {} if endpoint.public else SECRETS, None)
-    request = signer.sign(endpoint, {})
-    _gate.check_signed(request, endpoint, {}, None)
-    assert request.url.startswith(f"https://{endpoint.host}{endpoint.path}")
+    placed = dict.fromkeys(re.findall(r"\{(\w+)\}", endpoint.path), "20990001")
+    request = signer.sign(endpoint, placed)
+    _gate.check_signed(request, endpoint, placed, None)
+    assert request.url.startswith(f"https://{endpoint.host}{_gate.placed_in(endpoint.path, placed)}")
     if endpoint.public:
         assert not any(value in f"{request.url} {request.headers} {request.body}" for value in CREDENTIALS.values())
 
@@ -415,7 +417,8 @@ async def _carried(values: list[str]) -> int:
             for module, endpoint in DECLARED:
                 signer = signer_of(module, {} if endpoint.public else SECRETS, url)
                 for value in values:
-                    params = {"subAcct": value, "limit": "5"}
+                    placed = dict.fromkeys(re.findall(r"\{(\w+)\}", endpoint.path), "20990001")
+                    params = {"subAcct": value, "limit": "5", **placed}
                     try:
                         _gate.check_params(params)
                         request = signer.sign(endpoint, params)
@@ -431,8 +434,9 @@ async def _carried(values: list[str]) -> int:
                         )
                     ).read()
                     verb, path, carried = listener.arrived.pop()
-                    assert (verb, path) == (endpoint.verb, endpoint.path)
-                    assert {name: carried.pop(name) for name in params} == params
+                    assert (verb, path) == (endpoint.verb, _gate.placed_in(endpoint.path, params))
+                    asked = {name: held for name, held in params.items() if name not in placed}
+                    assert {name: carried.pop(name) for name in asked} == asked
                     assert set(carried) <= {*_gate.ADDED_BY_SIGNERS, endpoint.own_key}
                     arrived += 1
         assert not listener.arrived
@@ -444,6 +448,15 @@ async def _carried(values: list[str]) -> int:
 @example(["a&subMemberId=7#frag", "../", "%2F", "a b", "☃", "a\r\nX: 1"])
 def test_a_parameter_arrives_exactly_or_is_refused(values: list[str]) -> None:
     asyncio.run(_carried(values))
+
+
+@pytest.mark.parametrize("word", ["", "..", "a/b", "a%2Fb", "x" * 65, "a b", "a?b", "a#b", "é"])
+def test_only_a_plain_word_stands_in_a_path(word: str) -> None:
+    assert _gate.placed_in("/subs/{user_id}/keys", {"user_id": "a-Z_9"}) == "/subs/a-Z_9/keys"
+    with pytest.raises(_gate.ParameterError):
+        _gate.placed_in("/subs/{user_id}/keys", {"user_id": word})
+    with pytest.raises(_gate.ParameterError):
+        _gate.placed_in("/subs/{user_id}/keys", {})
 
 
 def test_ordinary_parameters_arrive() -> None:

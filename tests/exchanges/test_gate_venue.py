@@ -101,8 +101,10 @@ def test_the_sample_account_shows_every_key_and_who_calls() -> None:
 
 def test_every_declared_read_is_asked() -> None:
     twin = Twin()
+    twin.sub_accounts = [SUB]
     collect(twin)
-    assert {request.path for request in twin.requests} == {one.path for one in gate.endpoints} - {gate.TIME.path}
+    declared = {one.path.replace("{user_id}", "20990001") for one in gate.endpoints}
+    assert {request.path for request in twin.requests} == declared - {gate.TIME.path}
     assert {request.verb for request in twin.requests} == {"GET"}
 
 
@@ -320,19 +322,54 @@ def test_a_sub_accounts_key_is_shown_itself_and_no_list() -> None:
 # Sub-accounts
 
 
-def test_keys_of_sub_accounts_are_not_read_and_said_so() -> None:
+SUB = {"remark": "bot", "login_name": "subbot1", "email": "jane@mail.example", "state": 1, "user_id": 20990001}
+SUB_KEY = {
+    "user_id": 20990001,
+    "mode": 1,
+    "name": "grid",
+    "perms": [{"name": "spot", "read_only": False}],
+    "ip_whitelist": [],
+    "key": "9b77e0d1c2a3********************",
+    "state": 1,
+    "created_at": 1730000000,
+    "updated_at": 1730000000,
+    "last_access": 1763500000,
+}
+
+
+def test_keys_of_sub_accounts_are_read_each_from_its_own_path() -> None:
     twin = Twin()
-    twin.sub_accounts = [
-        {"remark": "bot", "login_name": "subbot1", "email": "jane@mail.example", "state": 1, "user_id": 20990001}
-    ]
+    twin.sub_accounts, twin.sub_keys = [SUB, {**SUB, "user_id": 20990002}], {"20990001": [SUB_KEY]}
+    sheet = collect(twin)
+    assert sheet.account["key_inventory_complete"] is True
+    assert sheet.account["master_key_over_subaccounts"] is True  # the old bot may move funds
+    grid = keys(sheet)["grid"]
+    assert (grid["sub_account"], grid["can_trade"], grid["ip_bound"]) == ("20990001", True, False)
+    assert "symbol_restricted" not in grid
+    assert not sheet.rows["api_key"][-1].get("is_audit_key")
+    assert not [problem for problem in sheet.problems if "api_keys" in problem.facts]
+    assert "jane" not in repr(sheet)
+    twin = Twin()
+    twin.sub_accounts, twin.listed = [SUB], twin.listed[:1]
+    assert "master_key_over_subaccounts" not in collect(twin).account
+
+
+@pytest.mark.parametrize("user_id", ["../../spot/orders", "1/keys/x", "", "a b", "1?x=2"])
+def test_a_sub_account_that_is_no_number_is_never_put_into_a_path(user_id: str) -> None:
+    twin = Twin()
+    twin.sub_accounts = [{**SUB, "user_id": user_id}]
     sheet = collect(twin)
     assert "key_inventory_complete" not in sheet.account
-    assert sheet.account["master_key_over_subaccounts"] is True  # the old bot may move funds
-    assert reasons(sheet)["sub_accounts"] == "not_collected"
-    assert any("api_keys" in problem.facts for problem in sheet.problems)
-    assert "jane" not in repr(sheet)
-    twin.listed = twin.listed[:1]
-    assert "master_key_over_subaccounts" not in collect(twin).account
+    assert not [request for request in twin.requests if "sub_accounts/" in request.path]
+
+
+def test_a_sub_account_whose_keys_are_refused_leaves_the_inventory_open() -> None:
+    twin = Twin()
+    twin.sub_accounts = [SUB]
+    twin.fail(Refusal.MISSING_PERMISSION, "/api/v4/sub_accounts/")
+    sheet = collect(twin)
+    assert "key_inventory_complete" not in sheet.account
+    assert reasons(sheet)[gate.SUB_KEYS.name] == "permission_denied"
 
 
 def test_without_the_list_of_sub_accounts_nothing_is_complete() -> None:
