@@ -53,6 +53,8 @@ _NO_SUCH_KEY = (
 _FAILURES = by_code(
     {
         Reason.VENUE_MAINTENANCE: "50001 50005 50013 50026",
+        # A code of the old API: what everybody was answered during the outage of 10 March 2021.
+        Reason.VENUE_INCIDENT: "30030",
         Reason.TIMEOUT: "50004",
         Reason.RATE_LIMITED: "50011 50061",
         Reason.INVALID_KEY: "50008 50101 50105 50111 50113 50114",

@@ -25,6 +25,7 @@ from tests.exchanges.wire import collect, keys, reasons
 CANARIES = ("CANARYKEY0123456789", "CANARYSECRET0123456789", "CANARYPHRASE0123456789")
 CODES = {
     "venue_maintenance": "50001 50005 50013 50026",
+    "venue_incident": "30030",
     "timeout": "50004",
     "invalid_key": "50008 50101 50105 50111 50113 50114 50119",
     "account_frozen": "50007 50100",
@@ -34,7 +35,7 @@ CODES = {
     "rate_limited": "50011 50061",
 }
 STOPS = {"invalid_key", "account_frozen", "ip_not_allowed"}
-RETRIED = {"venue_maintenance", "timeout", "rate_limited"}
+RETRIED = {"venue_maintenance", "venue_incident", "timeout", "rate_limited"}
 SHOWN_BY = {
     okx.CONFIG: {"account.kind", "account.kyc_level", "account.parent"},
     okx.QUOTA: {"account.withdrawal_limit_daily_usd", "account.withdrawn_last_24h_usd"},
