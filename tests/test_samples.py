@@ -15,3 +15,9 @@ def test_sample_reports_are_not_stale(tmp_path: Path) -> None:
     assert kept.keys() == fresh.keys()
     stale = [name for name in fresh if kept[name] != fresh[name]]
     assert not stale, f"{stale} differ: run `make samples` and look at the difference"
+
+
+def test_the_finding_that_the_readme_shows_is_a_real_one() -> None:
+    shown = (FOLDER.parent / "README.md").read_text().split("```")[1].strip()
+    assert shown.startswith("✗ HIGH")
+    assert shown in (FOLDER / "report.txt").read_text()
