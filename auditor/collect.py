@@ -84,31 +84,44 @@ async def _sheets(
     """Account name -> a sheet for each of its keys. Accounts of one venue at one address share connections and budgets."""
     done = 0
     async with AsyncExitStack() as stack:
+        # Opened before anybody asks: an account that found a venue still opening would fail on our own account.
         venues: dict[tuple[str, str | None], Venue] = {}
+        for account in accounts:
+            connector, place = _load.connector(account.exchange), (account.exchange, account.endpoint)
+            if connector is not None and _why_unread(account, secrets) is None and place not in venues:
+                venues[place] = await stack.enter_async_context(Venue(connector, endpoint=account.endpoint))
 
         async def one_account(account: AccountConfig) -> list[Sheet]:
             nonlocal done
-            connector = _load.connector(account.exchange)
-            if connector is None or account.name not in secrets:
-                return [
-                    _unread("no key is configured" if connector else "the exchange offers no API that is read here")
-                ]
-            if needs_confirmation(account) is not None:
-                return [_unread("nothing was sent: " + UNCONFIRMED)]
-            place = (account.exchange, account.endpoint)
-            if place not in venues:
-                venues[place] = Venue(connector, endpoint=account.endpoint)
-                await stack.enter_async_context(venues[place])
-            sheets = await asyncio.gather(*[_one_key(connector, venues[place], held) for held in secrets[account.name]])
-            own = [secret for held in secrets[account.name] for secret in held.values()]
-            for sheet in sheets:
-                _clean(sheet, own)
+            unread = _why_unread(account, secrets)
+            if unread is not None:
+                sheets = [_unread(unread)]
+            else:
+                sheets = await _keys_of(venues[account.exchange, account.endpoint], secrets[account.name])
             done += 1
             progress(account.name, done, len(accounts))
             return sheets
 
         collected = await asyncio.gather(*[one_account(account) for account in accounts])
     return {account.name: sheets for account, sheets in zip(accounts, collected, strict=True)}
+
+
+async def _keys_of(venue: Venue, secrets: Sequence[Mapping[str, Secret]]) -> list[Sheet]:
+    """A sheet for each key of one account, with none of the account's secrets on any of them."""
+    sheets = await asyncio.gather(*[_one_key(venue.connector, venue, held) for held in secrets])
+    own = [secret for held in secrets for secret in held.values()]
+    for sheet in sheets:
+        _clean(sheet, own)
+    return sheets
+
+
+def _why_unread(account: AccountConfig, secrets: Mapping[str, list[dict[str, Secret]]]) -> str | None:
+    """Why nothing is asked about an account, or None where it is."""
+    if _load.connector(account.exchange) is None:
+        return "the exchange offers no API that is read here"
+    if account.name not in secrets:
+        return "no key is configured"
+    return "nothing was sent: " + UNCONFIRMED if needs_confirmation(account) is not None else None
 
 
 UNCONFIRMED = (

@@ -1,0 +1,65 @@
+"""Collection of several accounts at once: what they share is there before the first of them asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from auditor import collect, demo
+from auditor.exchanges import _signer
+from auditor.identity import Identity
+from auditor.model.evidence import Snapshot
+
+ACCOUNTS = 4
+_FRESH = """
+from tests.test_collect import several
+for snapshot in several():
+    print(snapshot.name, len(snapshot.api_keys or []), [problem.reason.value for problem in snapshot.problems])
+"""
+
+
+def several(told: list[tuple[str, int, int]] | None = None) -> list[Snapshot]:
+    """Accounts of one venue at one address, and one without a key."""
+    (twin,) = [one for one in demo.venues() if one.id == "okx"]
+    with demo.served([twin]):
+        account = demo.account(twin)
+        accounts = [replace(account, name=f"account-{number}") for number in range(ACCOUNTS)]
+        return collect.collect(
+            [*accounts, replace(account, name="keyless", credentials=())],
+            stated={},
+            identity=Identity.ephemeral("test"),
+            environ=demo.environ([twin]),
+            now=datetime(2026, 11, 20, tzinfo=UTC),
+            progress=lambda *where: told.append(where) if told is not None else None,
+        )
+
+
+def test_accounts_of_one_venue_wait_until_its_connections_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first audit of a process imports ccxt while the second account is already at the door."""
+    warm = _signer.warm_up
+
+    async def slow(ccxt_class: str | None) -> None:
+        await asyncio.sleep(0.2)
+        await warm(ccxt_class)
+
+    monkeypatch.setattr(_signer, "warm_up", slow)
+    read = several()[:ACCOUNTS]
+    assert [snapshot.problems for snapshot in read] == [()] * ACCOUNTS
+    assert all(snapshot.api_keys for snapshot in read)
+
+
+def test_a_new_process_reads_all_accounts_of_a_venue() -> None:
+    done = subprocess.run([sys.executable, "-c", _FRESH], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[:ACCOUNTS] == [f"account-{number} 3 []" for number in range(ACCOUNTS)]
+
+
+def test_progress_counts_every_account_to_the_last() -> None:
+    told: list[tuple[str, int, int]] = []
+    several(told)
+    assert [done for _, done, _ in told] == list(range(1, ACCOUNTS + 2))
+    assert {total for _, _, total in told} == {ACCOUNTS + 1}
