@@ -63,3 +63,20 @@ def test_progress_counts_every_account_to_the_last() -> None:
     several(told)
     assert [done for _, done, _ in told] == list(range(1, ACCOUNTS + 2))
     assert {total for _, _, total in told} == {ACCOUNTS + 1}
+
+
+def test_a_key_that_is_given_twice_makes_its_calls_one_at_a_time() -> None:
+    """Two signers of one key would take each other's nonces: the exchange refuses what does not increase."""
+    (twin,) = [one for one in demo.venues() if one.id == "kraken"]
+    with demo.served([twin]):
+        account = demo.account(twin)
+        accounts = [replace(account, name=f"account-{number}") for number in range(8)]
+        read = collect.collect(
+            accounts,
+            stated={},
+            identity=Identity.ephemeral("test"),
+            environ=demo.environ([twin]),
+            now=datetime(2026, 11, 20, tzinfo=UTC),
+        )
+    assert not [problem for snapshot in read for problem in snapshot.problems if problem.reason == "clock_skew"]
+    assert all(snapshot.api_keys for snapshot in read)

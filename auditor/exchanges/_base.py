@@ -54,6 +54,8 @@ class Endpoint:
     unescaped: bool = False
     own_key: str = ""
     """The parameter in which the exchange wants the public part of the calling key: the signer adds it."""
+    adds: frozenset[str] = frozenset()
+    """Parameters that the signer of this exchange adds beside the usual ones (`_gate.ADDED_BY_SIGNERS`)."""
     source: str
 
 

@@ -14,16 +14,12 @@ from urllib.parse import parse_qsl, urlsplit
 from auditor.exchanges._base import Endpoint
 from auditor.exchanges._signer import SignedRequest
 
-_ENVELOPE = frozenset({"id", "method", "api_key", "sig", "request", "nonceWindow"})  # Crypto.com, WhiteBIT
-_FILLER = frozenset({"foo"})  # Bitstamp: ccxt's stand-in for an empty body
-_QUERY = frozenset({"AccessKeyId", "SignatureMethod", "SignatureVersion", "Timestamp", "Signature"})  # HTX
-ADDED_BY_SIGNERS = (
-    frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"}) | _ENVELOPE | _FILLER | _QUERY
-)
+ADDED_BY_SIGNERS = frozenset({"timestamp", "recvWindow", "recv_window", "signature", "nonce"})
+"""What most signers add; an endpoint names what else its own does (`adds`)."""
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_URL = 8192
-_LONGEST_HEADER = 8000  # WhiteBIT and Gemini sign in headers what they send in the body
+_LONGEST_HEADER = 8000  # some venues want in a header what is in the body
 
 
 class GateError(Exception):
@@ -84,7 +80,7 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
     sent = parse_qsl(parts.query, keep_blank_values=True) + _body_pairs(request.body)
     names = [name for name, _ in sent]
     asked = {name: value for name, value in sent if name in params}
-    known = {*params, *ADDED_BY_SIGNERS} | ({endpoint.own_key} if endpoint.own_key else set())
+    known = {*params, *ADDED_BY_SIGNERS, *endpoint.adds} | ({endpoint.own_key} if endpoint.own_key else set())
     if len(set(names)) != len(names) or asked != dict(params) or not set(names) <= known:
         raise ParameterError(f"the signed request of {endpoint.path} carries other parameters than asked for")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
 import inspect
 import re
 import time
@@ -94,6 +95,12 @@ def template(ccxt_class: str, endpoint: str | None) -> Any:
     if endpoint is not None:
         instance.urls = {**instance.urls, "api": _moved(instance.urls["api"], endpoint.rstrip("/"))}
     return instance
+
+
+def same_key(credentials: Mapping[str, Secret]) -> bytes:
+    """Equal for equal credentials and for no others, so that one key has one signer in a run. Lives in memory alone."""
+    parts = [f"{name}={secret.reveal()}" for name, secret in sorted(credentials.items())]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
 
 
 async def warm_up(ccxt_class: str | None) -> None:

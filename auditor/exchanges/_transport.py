@@ -74,6 +74,7 @@ class Venue:
         self._session: aiohttp.ClientSession | None = None
         self._learning = asyncio.Lock()
         self._public: dict[tuple[str, ...], _Once] = {}
+        self._doors: dict[bytes, KeyDoor] = {}
 
     async def __aenter__(self) -> Self:
         import aiohttp
@@ -97,8 +98,11 @@ class Venue:
         await self._session.close()
 
     def key(self, credentials: Mapping[str, Secret]) -> KeyDoor:
-        """The door of one key."""
-        return KeyDoor(self, credentials)
+        """The door of one key: the same one however often the key is given, for its nonces and its allowance are one."""
+        whose = _signer.same_key(credentials)
+        if whose not in self._doors:
+            self._doors[whose] = KeyDoor(self, credentials)
+        return self._doors[whose]
 
     async def public(self, place: tuple[str, ...], ask: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of a public endpoint: asked by the first account that wants it, the same for all."""

@@ -38,10 +38,9 @@ _ADDRESSES_A_PAGE, _PAGE, _MOST_PAGES = 10, 100, 100
 def _endpoint(call: str, api: str, calls: float, *, public: bool = False) -> Endpoint:
     """All limits are a second's: of the user, or of the address where the call is public."""
     limit = Limit(calls=calls, seconds=1, per="address" if public else "key")
-    names = {"name": call, "verb": "GET", "host": "api.bitget.com", "path": f"/api/{call}", "call": call}
-    names |= {"source": f"https://www.bitget.com/api-doc/{api}/intro"}
-    api_ = ("public" if public else "private", api)
-    return Endpoint(**names, api=api_, limit=limit, public=public, unescaped=False)
+    api_, source = ("public" if public else "private", api), f"https://www.bitget.com/api-doc/{api}/intro"
+    return Endpoint(name=call, verb="GET", host="api.bitget.com", path=f"/api/{call}", call=call, api=api_,
+                    limit=limit, public=public, source=source)  # fmt: skip
 
 
 UNIFIED = _endpoint("v3/account/info", "uta", 5)

@@ -26,6 +26,7 @@ BALANCES = Endpoint(
     api=("private",),
     call="account_balances/",
     limit=Limit(calls=10_000, seconds=600, per="address"),
+    adds=frozenset({"foo"}),  # ccxt's stand-in for an empty body
     source="https://www.bitstamp.net/api/",
 )
 

@@ -26,6 +26,7 @@ ACCOUNTS = Endpoint(
     api=("v1", "private"),
     call="private/get-accounts",
     limit=Limit(calls=3, seconds=0.1),
+    adds=frozenset({"id", "method", "api_key", "sig"}),  # the envelope
     source="https://exchange-docs.crypto.com/exchange/v1/rest-ws/index.html#private-get-accounts",
 )
 endpoints = (ACCOUNTS,)

@@ -24,6 +24,7 @@ _ADDRESSES_A_PAGE, _MOST_PAGES = 500, 20
 _CURRENCIES = ("usdt", "btc", "eth", "trx")
 _TRADE, _WITHDRAW = "trade", "withdraw"  # how the third permission is spelled is not documented
 _KNOWN = {"readonly", _TRADE, _WITHDRAW}
+_SIGNED_WITH = frozenset({"AccessKeyId", "SignatureMethod", "SignatureVersion", "Timestamp", "Signature"})
 
 
 def _endpoint(call: str, *, public: bool = False, version: str = "v2") -> Endpoint:
@@ -38,6 +39,7 @@ def _endpoint(call: str, *, public: bool = False, version: str = "v2") -> Endpoi
         api=(section,),
         call=call,
         limit=limit,
+        adds=frozenset() if public else _SIGNED_WITH,
         public=public,
         source=_DOCS,
     )

@@ -32,7 +32,13 @@ def _endpoint(call: str, version: str, weight: int, *, public: bool = False) -> 
     """Weights count against 2000 in 30 seconds: of the user (management), or of the address (public)."""
     pool, per = ("public", "address") if public else ("management", "key")
     limit = Limit(calls=2000 / weight, seconds=30, per=per, pool=pool)
-    names = {"name": call, "verb": "GET", "host": "api.kucoin.com", "path": f"/api/{version}/{call}", "call": call}
+    names: dict[str, Any] = {
+        "name": call,
+        "verb": "GET",
+        "host": "api.kucoin.com",
+        "path": f"/api/{version}/{call}",
+        "call": call,
+    }
     api = ("public" if public else "private",)
     return Endpoint(**names, api=api, limit=limit, public=public, unescaped=True, source=_DOCS)
 

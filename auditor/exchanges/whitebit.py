@@ -27,7 +27,7 @@ _PRIVATE, _PUBLIC = Limit(calls=1000, seconds=10), Limit(calls=2000, seconds=10,
 
 def _endpoint(call: str) -> Endpoint:
     return Endpoint(name=call, verb="POST", host=_HOST, path=f"/api/v4/{call}", api=("v4", "private"), call=call,
-                    limit=_PRIVATE, source=_DOCS)  # fmt: skip
+                    limit=_PRIVATE, adds=frozenset({"request", "nonceWindow"}), source=_DOCS)  # fmt: skip
 
 
 SUBS = _endpoint("sub-account/list")

@@ -220,6 +220,8 @@ def _other(value: Any) -> Any:
         return value + "x"
     if isinstance(value, tuple):
         return (*value, "x")
+    if isinstance(value, frozenset):
+        return value | {"x"}
     assert isinstance(value, Limit)
     return replace(value, calls=value.calls + 1)
 
@@ -437,7 +439,7 @@ async def _carried(values: list[str]) -> int:
                     assert (verb, path) == (endpoint.verb, _gate.placed_in(endpoint.path, params))
                     asked = {name: held for name, held in params.items() if name not in placed}
                     assert {name: carried.pop(name) for name in asked} == asked
-                    assert set(carried) <= {*_gate.ADDED_BY_SIGNERS, endpoint.own_key}
+                    assert set(carried) <= {*_gate.ADDED_BY_SIGNERS, *endpoint.adds, endpoint.own_key}
                     arrived += 1
         assert not listener.arrived
     return arrived

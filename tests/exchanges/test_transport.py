@@ -397,7 +397,7 @@ def test_a_retry_whose_turn_is_far_away_is_not_waited_for(monkeypatch: pytest.Mo
 
 
 async def _all_at_once(venue: Venue, endpoint: Endpoint, doors: int, calls: int) -> list[str]:
-    keys = [venue.key(SECRETS) for _ in range(doors)]
+    keys = [venue.key({**SECRETS, "apiKey": Secret(f"another-key-{number}")}) for number in range(doors)]
 
     async def one(door: Any) -> str:
         try:
