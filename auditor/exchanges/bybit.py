@@ -30,15 +30,9 @@ _TOKEN, _NEXT = ("cursor", "nextPageCursor"), ("nextCursor", "nextCursor")
 def _endpoint(name: str, page: str, calls: float, seconds: float = 1, *, public: bool = False) -> Endpoint:
     """`unescaped`: ccxt leaves the values of a Bybit GET as they are, and cursors are text that the venue writes."""
     limit = Limit(calls=calls, seconds=seconds, per="address" if public else "key")
-    names: dict[str, Any] = {
-        "name": name,
-        "verb": "GET",
-        "host": "api.bybit.com",
-        "path": f"/v5/{name}",
-        "call": f"v5/{name}",
-    }
     section = ("public",) if public else ("private",)
-    return Endpoint(**names, api=section, limit=limit, public=public, unescaped=True, source=_DOCS + page)
+    return Endpoint(name=name, verb="GET", host="api.bybit.com", path=f"/v5/{name}", call=f"v5/{name}", api=section,
+                    limit=limit, public=public, unescaped=True, source=_DOCS + page)  # fmt: skip
 
 
 KEY = _endpoint("user/query-api", "user/apikey-info", 10)
