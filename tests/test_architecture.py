@@ -15,17 +15,29 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("errors",),
     ("endpoints", "files", "redaction", "yamlio"),
-    ("model",),
+    ("model", "vault"),
     ("ruleset", "engine", "reports", "credentials", "exchanges._shape", "exchanges._venue"),
-    ("attestations", "cases", "config", "identity", "exchanges._base"),
+    (
+        "attestations",
+        "cases",
+        "config",
+        "exposure",
+        "identity",
+        "notify",
+        "signing",
+        "threats",
+        "waivers",
+        "exchanges._base",
+    ),
     ("exchanges._signer", "exchanges._budget", "exchanges._body"),
     ("exchanges._gate",),
     ("exchanges._transport", "exchanges.*"),
     ("exchanges._load", "twin"),
-    ("snapshots", "answers"),
+    ("snapshots", "answers", "history"),
     ("collect",),
     ("pipeline",),
-    ("bots", "demo"),
+    ("bots", "demo", "fleet", "schedule"),
+    ("watch",),
     ("cli",),
     ("__main__",),
 )
@@ -33,6 +45,12 @@ LAYERS = (
 
 OWNERS = {
     "ccxt": {"exchanges._signer"},
+    "alembic": {"history"},
+    "apprise": {"notify"},
+    "cryptography": {"signing", "vault.crypto", "exchanges._signer", "twin"},
+    "dask": {"fleet"},
+    "distributed": {"fleet"},
+    "sqlalchemy": {"history"},
     "aiohttp": {"exchanges._transport", "exchanges._body", "twin"},
     "yarl": {"exchanges._transport"},
     "duckdb": {"engine"},
@@ -46,13 +64,35 @@ OWNERS = {
     "jsonschema": {"config", "reports", "ruleset"},
     "yaml": {"yamlio", "attestations", "cli"},
 }
-HEAVY = {"ccxt", "aiohttp", "duckdb", "sqlglot", "jinja2", "rich", "keyring", "jsonschema", "msgspec", "yarl"}
+HEAVY = {
+    "alembic",
+    "apprise",
+    "ccxt",
+    "cryptography",
+    "dask",
+    "distributed",
+    "sqlalchemy",
+    "aiohttp",
+    "duckdb",
+    "sqlglot",
+    "jinja2",
+    "rich",
+    "keyring",
+    "jsonschema",
+    "msgspec",
+    "yarl",
+}
 """Imported where they are used, so that a command pays for what it does."""
 
 REVEALERS = {"redaction", "exchanges._signer", "identity", "collect"}
 BROAD = 2
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 ALSO_OF_THE_CORE = {
+    "history",
+    "notify",
+    "schedule",
+    "threats",
+    "waivers",
     "ruleset",
     "engine",
     "model",

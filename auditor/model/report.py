@@ -114,6 +114,83 @@ class FixStep:
     gain: float
 
 
+class PathStatus(StrEnum):
+    """How sure a step or a path of an attacker is: everything it needs is known to hold, or nothing is known to stop it."""
+
+    CONFIRMED = "confirmed"
+    POSSIBLE = "possible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStep:
+    """One action of an attacker. `needs` and `gives` are states of the attack model in plain words.
+
+    `cost` is 1 (bought or automated) to 5 (a rare flaw); `delay_hours` is the wait it brings, None where nobody knows;
+    `unknown` names the facts that would decide it; `attack` are MITRE ATT&CK ids.
+    """
+
+    action: str
+    text: str
+    status: PathStatus
+    needs: tuple[str, ...]
+    gives: tuple[str, ...]
+    cost: int
+    delay_hours: float | None
+    evidence: tuple[EvidenceLine, ...] = ()
+    unknown: tuple[str, ...] = ()
+    attack: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackPath:
+    """The cheapest way from what an attacker begins with to a goal; its steps in an order in which they can be taken.
+
+    `capability` is one id of the attack model, or two joined with `+`. `alerts` are the channels through which the owner
+    would still hear of it, None where nobody knows. `closed_by` are ids of single changes, each of which closes this way
+    and every other one from the same capability to the same goal; a `residual` path is closed by no setting.
+    """
+
+    id: str
+    goal: str
+    goal_text: str
+    status: PathStatus
+    capability: str
+    capability_text: str
+    cost: int
+    delay_hours: float | None
+    alerts: tuple[str, ...] | None
+    steps: tuple[PathStep, ...]
+    closed_by: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    residual: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something the owner can change, and what that alone does: paths (by id) it closes, and those it only delays."""
+
+    id: str
+    text: str
+    effort: str
+    closes: tuple[str, ...]
+    delays: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardening:
+    """Which changes close the confirmed paths to losing funds.
+
+    `smallest` is the smallest set that closes all that can be closed, easiest first; `alternatives` are the next ones;
+    `single` is what each change does alone; `residual` are the paths (by id) that no setting closes.
+    """
+
+    smallest: tuple[Change, ...]
+    alternatives: tuple[tuple[Change, ...], ...]
+    single: tuple[Change, ...]
+    residual: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A question only the owner can answer, and the rules it would decide. Most valuable first.
@@ -154,8 +231,45 @@ class UnknownCause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One difference between this run and what the owner approved, or the run before where nothing was approved.
+
+    `kind` is new, removed, widened, changed or doubted (gone in a way that a glitch could explain).
+    """
+
+    kind: str
+    subject: Subject
+    what: str
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """The score of an account in one stored run. `rules_changed`: judged by other rules than the run before it."""
+
+    at: datetime
+    low: float | None
+    high: float | None
+    coverage: float | None
+    failing: dict[Severity, int]
+    rules_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProblem:
+    """What went wrong beside the evidence: a history that cannot be written, a notice not delivered, a waiver unused."""
+
+    where: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReport:
-    """Everything about one account. `findings` holds every outcome of every selected rule, worst first."""
+    """Everything about one account. `findings` holds every outcome of every selected rule, worst first.
+
+    `paths` and `hardening` are None where nobody computed them; `drift` and `trend` where no history was asked.
+    """
 
     name: str
     exchange: str
@@ -170,6 +284,10 @@ class AccountReport:
     fixes: tuple[FixStep, ...]
     questions: tuple[Question, ...]
     problems: tuple[Problem, ...]
+    paths: tuple[AttackPath, ...] | None = None
+    hardening: Hardening | None = None
+    drift: tuple[Drift, ...] | None = None
+    trend: tuple[TrendPoint, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,3 +324,4 @@ class Report:
     run: RunInfo
     summary: Summary
     accounts: tuple[AccountReport, ...]
+    problems: tuple[RunProblem, ...] = ()

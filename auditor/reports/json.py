@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from auditor.model.facts import format_time
-from auditor.model.report import SCHEMA, AccountReport, Finding, Report, RunInfo, Score, Summary
+from auditor.model.report import SCHEMA, AccountReport, Finding, Report, RunInfo, Score, Summary, TrendPoint
 from auditor.model.rule import Severity
 from auditor.reports._numbers import exact
 
@@ -40,6 +40,7 @@ def document(report: Report) -> dict[str, Any]:
         "run": _run(report.run),
         "summary": _summary(report.summary),
         "accounts": [_account(account) for account in report.accounts],
+        "problems": [asdict(problem) for problem in report.problems],
     }
 
 
@@ -98,12 +99,21 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "with_waivers": _score(account.with_waivers) if account.with_waivers else None,
         "findings": [_finding(finding) for finding in account.findings],
         "inventory": asdict(account.inventory),
-        "paths": None,
+        "paths": None if account.paths is None else [asdict(path) for path in account.paths],
+        "hardening": asdict(account.hardening) if account.hardening else None,
+        "drift": None if account.drift is None else [asdict(one) for one in account.drift],
+        "trend": None if account.trend is None else [_trend(point) for point in account.trend],
         "fixes": [{**asdict(step), "gain": exact(step.gain)} for step in account.fixes],
         "questions": [{**asdict(question), "gain": exact(question.gain)} for question in account.questions],
         "causes": [asdict(cause) for cause in account.causes],
         "problems": [{**problem.to_document(), "facts": list(problem.facts)} for problem in account.problems],
     }
+
+
+def _trend(point: TrendPoint) -> dict[str, Any]:
+    ends = {"low": exact(point.low), "high": exact(point.high), "coverage": exact(point.coverage)}
+    counts = {severity.value: point.failing.get(severity, 0) for severity in Severity}
+    return {"at": format_time(point.at), **ends, "failing": counts, "rules_changed": point.rules_changed}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

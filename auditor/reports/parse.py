@@ -72,7 +72,8 @@ def _shaped(document: dict[str, Any]) -> dict[str, Any]:
     summary = dict(document["summary"])
     worst = summary.get("worst")
     summary["worst"] = [worst["name"], worst["score"]] if worst else None
-    return {"run": document["run"], "summary": summary, "accounts": document["accounts"]}
+    rest: dict[str, Any] = {key: document[key] for key in ("run", "accounts", "problems") if key in document}
+    return {"summary": summary, **rest}
 
 
 def _implausible(report: Report) -> Iterator[str]:

@@ -131,7 +131,7 @@ def test_scores_carry_four_decimals(document):
 
 
 def test_names_of_the_contract(document):
-    assert list(document) == ["schema", "run", "summary", "accounts"]
+    assert list(document) == ["schema", "run", "summary", "accounts", "problems"]
     assert list(document["summary"])[:4] == ["accounts", "worst", "findings", "coverage"]
     account = document["accounts"][0]
     assert account["paths"] is None
