@@ -26,7 +26,7 @@ from auditor.redaction import Secret, printable
 
 T = TypeVar("T")
 
-_POWERS = {
+POWERS = {
     "can_trade": ("trade", "trade"),
     "can_trade_derivatives": ("trade", "trade derivatives"),
     "can_transfer": ("transfer", "move funds between accounts"),
@@ -122,11 +122,11 @@ async def facts_of(
 
 def judge(facts: Mapping[str, Any], words: frozenset[str], exchange: str) -> Verdict:
     """The verdict on what a key showed. `words` as of `allowed`; `exchange` is for the remedies of its venue file."""
-    if "can_read" not in facts and not facts.keys() & _POWERS.keys():
+    if "can_read" not in facts and not facts.keys() & POWERS.keys():
         return Verdict(ok=False, reasons=_why_unread(facts), facts=facts)
     remedies = _venue.load(exchange).remedies if exchange in _venue.ids() else {}
     reasons = [f"the key was not read to the end: {_told(one)}" for one in facts["problems"] if _cut_short(one)]
-    for fact, (word, meaning) in _POWERS.items():
+    for fact, (word, meaning) in POWERS.items():
         if word in words or facts.get(fact) is False:
             continue
         if facts.get(fact) is None:

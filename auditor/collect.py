@@ -7,7 +7,7 @@ cannot be read stops it, before anything is sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,8 @@ from typing import Any
 from auditor import attestations, credentials, snapshots
 from auditor.config import AccountConfig
 from auditor.errors import CredentialError
-from auditor.exchanges import _load, _venue
-from auditor.exchanges._base import Connector, Sheet
+from auditor.exchanges import _funds, _load, _venue
+from auditor.exchanges._base import UNSTORED, Connector, Sheet
 from auditor.exchanges._transport import Venue
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason, Snapshot
@@ -24,6 +24,8 @@ from auditor.redaction import Secret, masked_id, scrub
 
 ACCOUNT_DEADLINE = 900.0
 """Seconds all calls of one key may take together; what was seen by then counts."""
+
+_SHOWN = ("api_keys", "addresses")
 
 Progress = Callable[[str, int, int], None]
 """Called with an account's name, how many are done, and how many there are."""
@@ -34,13 +36,13 @@ def collect(
     *,
     stated: Mapping[str, attestations.Attestation],
     identity: Identity,
-    environ: Mapping[str, str],
+    sources: credentials.Sources,
     now: datetime,
     progress: Progress = lambda _name, _done, _all: None,
 ) -> list[Snapshot]:
     """One snapshot an account, in the order given. `stated` is account name -> what its owner attested."""
-    secrets = _secrets(accounts, environ)
-    sheets = asyncio.run(_sheets(accounts, secrets, progress))
+    secrets = _secrets(accounts, sources)
+    sheets = asyncio.run(_sheets(accounts, secrets, now, progress))
     made = [
         snapshots.build(
             name=one.name,
@@ -52,23 +54,25 @@ def collect(
         )
         for one in accounts
     ]
-    counted = [
-        snapshots.counted(snapshot, one.expected_keys.count, one.expected_keys.as_of.isoformat())
-        if one.expected_keys
-        else snapshot
-        for one, snapshot in zip(accounts, made, strict=True)
-    ]
-    return snapshots.suspect_incidents(counted)
+    configured = [_configured(one, snapshot) for one, snapshot in zip(accounts, made, strict=True)]
+    return snapshots.suspect_incidents(configured)
 
 
-def _secrets(accounts: Sequence[AccountConfig], environ: Mapping[str, str]) -> dict[str, list[dict[str, Secret]]]:
+def _configured(account: AccountConfig, snapshot: Snapshot) -> Snapshot:
+    """The snapshot with what the configuration says of the account."""
+    snapshot = snapshots.asked(snapshot) if "balances" in account.include else snapshot
+    counted = account.expected_keys
+    return snapshots.counted(snapshot, counted.count, counted.as_of.isoformat()) if counted else snapshot
+
+
+def _secrets(accounts: Sequence[AccountConfig], sources: credentials.Sources) -> dict[str, list[dict[str, Secret]]]:
     """Every credential of every account, or one CredentialError that names all that cannot be read."""
     found: dict[str, list[dict[str, Secret]]] = {}
     failed: list[CredentialError] = []
     for one in accounts:
         for block in one.credentials:
             try:
-                held = credentials.resolve_all(block, environ=environ, account=one.name)
+                held = sources.resolve(block, account=one.name)
             except CredentialError as error:
                 failed.append(error)
             else:
@@ -79,7 +83,7 @@ def _secrets(accounts: Sequence[AccountConfig], environ: Mapping[str, str]) -> d
 
 
 async def _sheets(
-    accounts: Sequence[AccountConfig], secrets: Mapping[str, list[dict[str, Secret]]], progress: Progress
+    accounts: Sequence[AccountConfig], secrets: Mapping[str, list[dict[str, Secret]]], now: datetime, progress: Progress
 ) -> dict[str, list[Sheet]]:
     """Account name -> a sheet for each of its keys. Accounts of one venue at one address share connections and budgets."""
     done = 0
@@ -97,7 +101,8 @@ async def _sheets(
             if unread is not None:
                 sheets = [_unread(unread)]
             else:
-                sheets = await _keys_of(venues[account.exchange, account.endpoint], secrets[account.name])
+                venue = venues[account.exchange, account.endpoint]
+                sheets = await _keys_of(venue, secrets[account.name], account.include, now)
             done += 1
             progress(account.name, done, len(accounts))
             return sheets
@@ -106,13 +111,38 @@ async def _sheets(
     return {account.name: sheets for account, sheets in zip(accounts, collected, strict=True)}
 
 
-async def _keys_of(venue: Venue, secrets: Sequence[Mapping[str, Secret]]) -> list[Sheet]:
-    """A sheet for each key of one account, with none of the account's secrets on any of them."""
+async def _keys_of(
+    venue: Venue, secrets: Sequence[Mapping[str, Secret]], asked: frozenset[str], now: datetime
+) -> list[Sheet]:
+    """A sheet for each key of one account, and one for what was asked for beside, with none of the account's secrets on any."""
     sheets = await asyncio.gather(*[_one_key(venue.connector, venue, held) for held in secrets])
+    if asked:
+        sheets.append(await _funds_of(venue, list(zip(secrets, sheets, strict=True)), asked, now))
     own = [secret for held in secrets for secret in held.values()]
     for sheet in sheets:
         _clean(sheet, own)
     return sheets
+
+
+async def _funds_of(
+    venue: Venue, keys: Sequence[tuple[Mapping[str, Secret], Sheet]], asked: frozenset[str], now: datetime
+) -> Sheet:
+    """What the account holds and what left it, by the first of its keys that shows all of it; else by the one that shows most."""
+    known = next((sheet.account_id for _, sheet in keys if sheet.account_id is not None), None)
+    best: Sheet | None = None
+    for held, shown in keys:
+        if shown.account_id not in {None, known}:
+            continue
+        sheet = Sheet(account_id=shown.account_id)
+        await _guarded(
+            sheet, _funds.read(_load.funds(venue.connector), venue.key(held), sheet, asked, now), _funds.shows(asked)
+        )
+        if best is None or len(sheet.problems) < len(best.problems):
+            best = sheet
+        if not best.problems:
+            break
+    assert best is not None, "an account that is read has a key"
+    return best
 
 
 def _why_unread(account: AccountConfig, secrets: Mapping[str, list[dict[str, Secret]]]) -> str | None:
@@ -139,9 +169,7 @@ def needs_confirmation(account: AccountConfig) -> str | None:
 
 def _unread(detail: str) -> Sheet:
     sheet = Sheet()
-    sheet.problems.append(
-        Problem(endpoint="credentials", reason=Reason.NOT_COLLECTED, detail=detail, facts=("api_keys", "addresses"))
-    )
+    sheet.problems.append(Problem(endpoint="credentials", reason=Reason.NOT_COLLECTED, detail=detail, facts=_SHOWN))
     return sheet
 
 
@@ -156,22 +184,26 @@ async def one_key(
 
 
 async def _one_key(connector: Connector, venue: Venue, held: Mapping[str, Secret]) -> Sheet:
-    """The sheet of one key. A bug of ours in a connector costs this account's evidence, never the run."""
+    """The sheet of one key."""
     sheet = Sheet()
-    lost = ("api_keys", "addresses")
+    await _guarded(sheet, connector.collect(venue.key(held), sheet), _SHOWN)
+    for row in sheet.rows["api_key"] or []:
+        if row.get("is_audit_key") and "public_id" not in row and "apiKey" in held:
+            row["public_id"] = held["apiKey"].reveal()
+    return sheet
+
+
+async def _guarded(sheet: Sheet, reading: Awaitable[None], lost: tuple[str, ...]) -> None:
+    """A bug of ours in a connector costs this account's evidence (`lost`), never the run."""
     try:
         async with asyncio.timeout(ACCOUNT_DEADLINE):
-            await connector.collect(venue.key(held), sheet)
+            await reading
     except TimeoutError:
         detail = f"the account was not read within {ACCOUNT_DEADLINE:g} seconds"
         sheet.problems.append(Problem(endpoint="account", reason=Reason.TIMEOUT, detail=detail, facts=lost))
     except Exception as error:  # noqa: BLE001  (one account's bug must not take the others' evidence with it)
         detail = f"our reader failed ({type(error).__name__}); please report it"
         sheet.problems.append(Problem(endpoint="account", reason=Reason.MALFORMED_RESPONSE, detail=detail, facts=lost))
-    for row in sheet.rows["api_key"] or []:
-        if row.get("is_audit_key") and "public_id" not in row and "apiKey" in held:
-            row["public_id"] = held["apiKey"].reveal()
-    return sheet
 
 
 def _clean(sheet: Sheet, own: Sequence[Secret]) -> None:
@@ -180,7 +212,7 @@ def _clean(sheet: Sheet, own: Sequence[Secret]) -> None:
     """
     for table in (sheet.account, sheet.venue, *(row for rows in sheet.rows.values() for row in rows or ())):
         public_id = table.get("public_id")
-        for name in table.keys() - {"public_id"}:
+        for name in table.keys() - UNSTORED:
             table[name] = _cleaned(table[name], own, public_id)
 
 

@@ -6,24 +6,25 @@ what stands in a place where a secret might have been written: not in a message,
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from auditor import credentials, endpoints, yamlio
 from auditor.errors import Fault, InputError, UsageError
 from auditor.model.facts import parse_time
-from auditor.redaction import printable
+from auditor.model.settings import OPT_IN, AccountConfig, Config, ExpectedKeys, close
+
+__all__ = ["NAME", "AccountConfig", "Config", "ExpectedKeys", "find", "load"]
 
 NAME = "auditor.yaml"
-_ROOT_KEYS = ("version", "accounts", "rules", "shipped_rules", "waivers", "identity_key", "history", "notify")
+_ROOT_KEYS = ("version", "accounts", "rules", "shipped_rules", "waivers", "vault", "identity_key", "history",
+              "notify")  # fmt: skip
 _ACCOUNT_KEYS = ("name", "exchange", "credentials", "endpoint", "attestations", "tags", "expected_keys",
-                 "address_confirmed")  # fmt: skip
+                 "address_confirmed", "include")  # fmt: skip
 _ACCOUNT_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _PATH = re.compile(r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,1023}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=-]{0,63}")
@@ -33,56 +34,6 @@ _HISTORY = re.compile(r"(sqlite:///|postgresql(\+[a-z0-9]+)?://)[^\x00-\x20\x7f]
 _NOTICE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://[^\x00-\x20\x7f]{1,1023}")
 _MOST_KEYS = 100_000
 _MOST_GUESSES = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpectedKeys:
-    """How many API keys the owner counted in the exchange's web page, and on which day."""
-
-    count: int
-    as_of: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountConfig:
-    """One account under audit. `credentials` holds one block of references a key; none where all is attested.
-
-    `address_confirmed` is the owner's word that the keys may be used from this machine's address, which is asked for
-    where the exchange punishes a foreign one. `attestations` is the file that was named, which need not exist yet, or
-    `attest/<name>.yaml` beside the configuration where there is one.
-    """
-
-    name: str
-    exchange: str
-    credentials: tuple[Mapping[str, str], ...] = field(default=(), repr=False, hash=False)
-    endpoint: str | None = None
-    attestations: Path | None = None
-    tags: tuple[str, ...] = ()
-    expected_keys: ExpectedKeys | None = None
-    address_confirmed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """A checked configuration; every path in it, also in `file:` references and `history`, is absolute."""
-
-    path: Path
-    accounts: tuple[AccountConfig, ...]
-    rules: tuple[Path, ...] = ()
-    shipped_rules: bool = True
-    waivers: Path | None = None
-    identity_key: str = field(repr=False)
-    history: str = field(repr=False)
-    notify: tuple[str, ...] = field(default=(), repr=False)
-
-    def select(self, names: Iterable[str]) -> tuple[AccountConfig, ...]:
-        """The accounts of these names in the order of the file; all of them for no name. Raises UsageError."""
-        wanted = set(names)
-        known = [account.name for account in self.accounts]
-        for name in sorted(wanted - set(known)):
-            hint = _guess(name, known) or f"the accounts are: {', '.join(known[:20])}"
-            raise UsageError(f"there is no account {printable(name, limit=64)} in {self.path}", hint=hint)
-        return tuple(account for account in self.accounts if not wanted or account.name in wanted)
 
 
 def find(explicit: Path | None, *, cwd: Path, environ: Mapping[str, str]) -> Path:
@@ -122,11 +73,6 @@ def _xdg(environ: Mapping[str, str], variable: str, fallback: str) -> Path:
     return Path(named) if named.startswith("/") else credentials.expand(f"~/{fallback}", environ)
 
 
-def _guess(word: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(word[:64], list(known), 1)
-    return f"did you mean {close[0]}?" if close else None
-
-
 @dataclass(slots=True)
 class _Reading:
     """One pass over one document. It goes on after a fault, so that one reading mends the file."""
@@ -154,6 +100,7 @@ class _Reading:
             rules=tuple(filter(None, (self.path(row, "rules", at) for at, row in self.items(table, "rules")))),
             shipped_rules=table.get("shipped_rules", True) is not False,
             waivers=self.path(table["waivers"], "waivers") if "waivers" in table else None,
+            **self.vault(table),
             identity_key=self.identity_key(table),
             history=self.history(table),
             notify=tuple(self.notice(row, at) for at, row in self.items(table, "notify")),
@@ -166,7 +113,7 @@ class _Reading:
             return {}
         for key in value.keys() - set(known):
             shown = f" {key}" if _SHOWABLE.fullmatch(key) else " (not shown)"
-            guess = _guess(key, known) if len(self.faults) < _MOST_GUESSES else None
+            guess = close(key, known) if len(self.faults) < _MOST_GUESSES else None
             self.fault(f"unknown key{shown} in {what}", *path, key, hint=guess or f"the keys are: {', '.join(known)}")
         return value
 
@@ -210,6 +157,9 @@ class _Reading:
             tags=tuple(self.tag(row, *here, "tags", number) for number, row in self.items(table, *here, "tags")),
             expected_keys=self.expected_keys(table, *here),
             address_confirmed=self.flag(table, *here, "address_confirmed"),
+            include=frozenset(
+                self.opt_in(one, *here, "include", at) for at, one in self.items(table, *here, "include")
+            ),
         )
 
     def name(self, table: dict[str, Any], *here: str | int) -> str:
@@ -225,7 +175,7 @@ class _Reading:
         if isinstance(value, str) and value in self.venues:
             return value
         named = isinstance(value, str) and bool(re.fullmatch("[A-Za-z0-9_-]{1,32}", value))
-        guess = _guess(str(value).lower(), self.venues) if named and len(self.faults) < _MOST_GUESSES else None
+        guess = close(str(value).lower(), self.venues) if named and len(self.faults) < _MOST_GUESSES else None
         message = f"unknown exchange {value}" if named else "an account needs the id of an exchange"
         self.fault(message, *here, "exchange", hint=guess or "`auditor exchanges` lists them")
         return ""
@@ -247,7 +197,7 @@ class _Reading:
             self.fault("credentials must be fields with references (what stands there is not shown)", *here, hint=hint)
             return {}
         for key in value.keys() - set(needed):
-            hint = _guess(key, needed) or f"the fields are: {', '.join(needed)}"
+            hint = close(key, needed) or f"the fields are: {', '.join(needed)}"
             hint = "a space is missing after the colon" if ":" in key else hint
             self.fault("unknown credential field (not shown)", *here, key, hint=hint)
         for key in (key for key in needed if exchange and key not in value):
@@ -290,6 +240,11 @@ class _Reading:
         self.fault("a tag is a short word", *here, hint="letters, digits and . _ : / = -, at most 64")
         return ""
 
+    def opt_in(self, value: Any, *here: str | int) -> str:
+        if value not in OPT_IN:
+            self.fault("this cannot be asked for", *here, hint=f"of {' and '.join(OPT_IN)}, those that shall be read")
+        return str(value)
+
     def expected_keys(self, table: dict[str, Any], *path: str | int) -> ExpectedKeys | None:
         if "expected_keys" not in table:
             return None
@@ -303,6 +258,14 @@ class _Reading:
         if day is None:
             self.fault("as_of must be the day they were counted", *here, "as_of", hint="for example 2026-11-01")
         return ExpectedKeys(count=int(count), as_of=day.date()) if counted and day else None
+
+    def vault(self, table: dict[str, Any]) -> dict[str, Any]:
+        row = self.table(table.get("vault", {}), ("file", "passphrase"), "vault", "vault")
+        file = self.path(row["file"], "vault", "file") if "file" in row else None
+        hint = f"write {credentials.SPELLING}; without one it is asked for"
+        message = "passphrase must be a reference"
+        kept = self.reference(row["passphrase"], message, hint, "vault", "passphrase") if "passphrase" in row else None
+        return {"vault": file or default_vault(self.environ), "vault_passphrase": kept}
 
     def identity_key(self, table: dict[str, Any]) -> str:
         if "identity_key" not in table:
@@ -329,6 +292,11 @@ class _Reading:
 def default_attestations(folder: Path, account: str) -> Path:
     """Where the attestations of an account are when the configuration does not say."""
     return folder / "attest" / f"{account}.yaml"
+
+
+def default_vault(environ: Mapping[str, str]) -> Path:
+    """Where the vault is when the configuration does not say."""
+    return _xdg(environ, "XDG_CONFIG_HOME", ".config") / "auditor" / "vault.bin"
 
 
 def default_identity_key(environ: Mapping[str, str]) -> str:

@@ -16,10 +16,18 @@ import subprocess
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditor.errors import CredentialError
 from auditor.redaction import Secret
+
+if TYPE_CHECKING:
+    from auditor.vault import Vault
+
+Opened = Callable[[], "Vault"]
+"""Gives the open vault; called when the first `vault:` reference is met. Raises CredentialError."""
 
 FIELDS = {
     "apiKey": "API_KEY",
@@ -36,7 +44,7 @@ LARGEST = 64 * 1024
 """Bytes a file or a command may give."""
 PATIENCE = 30.0
 """Seconds a command may take."""
-SPELLING = "env:NAME, file:PATH, keyring:SERVICE/NAME or cmd:COMMAND"
+SPELLING = "env:NAME, file:PATH, keyring:SERVICE/NAME, vault:NAME/FIELD or cmd:COMMAND"
 
 _TEXT = r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,1023}"
 _GRAMMAR = {
@@ -44,7 +52,7 @@ _GRAMMAR = {
     "file": re.compile(_TEXT),
     "keyring": re.compile(r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,511}/[^\x00-\x1f\x7f/]{1,511}"),
     "cmd": re.compile(_TEXT),
-    "vault": re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}"),
+    "vault": re.compile(r"[a-z0-9-]{1,64}/[A-Za-z]{1,32}"),
 }
 _MEANT = "does the reference name what you meant?"
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15}){1,4}")  # looks like a name and not like a key
@@ -71,17 +79,32 @@ def expand(text: str, environ: Mapping[str, str]) -> Path:
     return Path(text)
 
 
-def resolve(reference: str, *, environ: Mapping[str, str], field: str) -> Secret:
-    """The secret a reference points to. `field` says whose it is (`main-okx: apiKey`). Raises CredentialError."""
+def resolve(reference: str, *, environ: Mapping[str, str], field: str, vault: Opened | None = None) -> Secret:
+    """The secret a reference points to. `field` says whose it is (`main-okx: apiKey`). Raises CredentialError.
+
+    Without `vault` a `vault:` reference is refused: what opens the vault cannot be kept in it.
+    """
     if not is_reference(reference):
         raise CredentialError(f"{field}: not a reference (what stands there is not shown)", hint=f"write {SPELLING}")
     kind, _, rest = reference.partition(":")
+    if kind == "vault":
+        return _from_vault(rest, vault, field)
     return Secret(_checked(_READERS[kind](rest, environ, field), f"{field}: what {kind}: gave"))
 
 
-def resolve_all(block: Mapping[str, str], *, environ: Mapping[str, str], account: str) -> dict[str, Secret]:
-    """Every credential field of one key. Raises CredentialError at the first that cannot be had."""
-    return {name: resolve(text, environ=environ, field=f"{account}: {name}") for name, text in block.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the references of a run lead: the environment, and the vault where there is one."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    vault: Opened | None = None
+
+    def resolve(self, block: Mapping[str, str], *, account: str) -> dict[str, Secret]:
+        """Every credential field of one key. Raises CredentialError at the first that cannot be had."""
+        return {
+            name: resolve(text, environ=self.environ, field=f"{account}: {name}", vault=self.vault)
+            for name, text in block.items()
+        }
 
 
 def _checked(value: str, what: str) -> str:
@@ -261,9 +284,15 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         return  # it has ended; macOS says so with the second
 
 
-def _from_vault(_name: str, _environ: Mapping[str, str], field: str) -> str:
-    hint = "use env:, file:, keyring: or cmd: instead"
-    raise CredentialError(f"{field}: the vault is not there yet in this version", hint=hint)
+def _from_vault(rest: str, vault: Opened | None, field: str) -> Secret:
+    name, _, wanted = rest.partition("/")
+    if vault is None:
+        raise CredentialError(f"{field}: cannot be kept in the vault", hint="use env:, file:, keyring: or cmd: instead")
+    entry = vault().entry(name)
+    if entry is None or wanted not in entry:
+        missing = f"no entry {name}" if entry is None else f"no {wanted} in its entry {name}"
+        raise CredentialError(f"{field}: the vault holds {missing}", hint="`auditor vault list` names what it holds")
+    return entry[wanted]
 
 
 _READERS: dict[str, Callable[[str, Mapping[str, str], str], str]] = {
@@ -271,5 +300,4 @@ _READERS: dict[str, Callable[[str, Mapping[str, str], str], str]] = {
     "file": _from_file,
     "keyring": _from_keyring,
     "cmd": _from_command,
-    "vault": _from_vault,
 }

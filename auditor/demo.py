@@ -16,6 +16,7 @@ from pathlib import Path
 
 from auditor import attestations, collect, pipeline, twin
 from auditor.config import AccountConfig
+from auditor.credentials import Sources
 from auditor.engine.intake import Evidence
 from auditor.identity import Identity
 from auditor.model.evidence import Source
@@ -61,7 +62,7 @@ def run(now: datetime | None = None) -> Report:
             accounts,
             stated={one.account_name: _stated(one) for one in twins},
             identity=identity,
-            environ=environ(twins),
+            sources=Sources(environ=environ(twins)),
             now=moment,
         )
     judged_by = pipeline.Run(rules=pipeline.rule_files(None), identity=identity, now=moment, sample=True)

@@ -20,6 +20,7 @@ import pytest
 
 from auditor import attestations, collect, demo, pipeline
 from auditor.config import AccountConfig
+from auditor.credentials import Sources
 from auditor.engine.intake import Evidence
 from auditor.exchanges import _load, _transport
 from auditor.identity import Identity
@@ -158,7 +159,7 @@ class World:
                 accounts,
                 stated={one.name: self._stated(one.exchange, one.name) for one in accounts},
                 identity=Identity.ephemeral("blind"),
-                environ=demo.environ(twins),
+                sources=Sources(environ=demo.environ(twins)),
                 now=stage.NOW,
             )
         return {case.name: self._counted(snapshot) for case, snapshot in zip(cases, found, strict=True)}
@@ -169,7 +170,7 @@ class World:
             [account],
             stated={"blind": self._stated(venue, "blind")},
             identity=Identity.ephemeral("blind"),
-            environ={},
+            sources=Sources(environ={}),
             now=stage.NOW,
         )
         return self._counted(found)

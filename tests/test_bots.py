@@ -17,6 +17,7 @@ import pytest
 
 import auditor
 from auditor import bots, collect, demo
+from auditor.credentials import Sources
 from auditor.errors import UsageError
 from auditor.exchanges import _load
 from auditor.exchanges._base import Door, Seen, Sheet
@@ -93,7 +94,7 @@ def test_every_venue_gives_a_verdict_and_leaves_the_instance_alone(id_: str, mod
         assert catalogue()[f"api_key.{name}"].check(value) is None
     if verdict.ok:
         assert known["ip_bound"] is True
-        assert {known[fact] for fact in bots._POWERS} == {False}
+        assert {known[fact] for fact in bots.POWERS} == {False}
     for secret in one.sample_credentials().values():
         assert secret not in repr(verdict)
 
@@ -123,7 +124,7 @@ def _audited(one: TwinVenue) -> dict[str, Any]:
         [demo.account(one)],
         stated={},
         identity=Identity.ephemeral("t"),
-        environ=demo.environ([one]),
+        sources=Sources(environ=demo.environ([one])),
         now=stage.NOW,
     )
     (row,) = [row for row in snapshot.api_keys or [] if row.get("is_audit_key")]
@@ -196,7 +197,7 @@ def test_nobody_there_is_not_ok() -> None:
     assert not verdict.ok and any("timeout" in reason for reason in verdict.reasons)
 
 
-@pytest.mark.parametrize("fact", [*bots._POWERS, "ip_bound"])
+@pytest.mark.parametrize("fact", [*bots.POWERS, "ip_bound"])
 def test_one_fact_that_is_unknown_or_wrong_is_enough(fact: str) -> None:
     assert bots.judge(GOOD, frozenset({"read"}), "okx").ok
     unknown = {name: value for name, value in GOOD.items() if name != fact}

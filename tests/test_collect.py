@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from auditor import collect, demo
+from auditor.credentials import Sources
 from auditor.exchanges import _signer
 from auditor.identity import Identity
 from auditor.model.evidence import Snapshot
@@ -33,7 +34,7 @@ def several(told: list[tuple[str, int, int]] | None = None) -> list[Snapshot]:
             [*accounts, replace(account, name="keyless", credentials=())],
             stated={},
             identity=Identity.ephemeral("test"),
-            environ=demo.environ([twin]),
+            sources=Sources(environ=demo.environ([twin])),
             now=datetime(2026, 11, 20, tzinfo=UTC),
             progress=lambda *where: told.append(where) if told is not None else None,
         )
@@ -75,7 +76,7 @@ def test_a_key_that_is_given_twice_makes_its_calls_one_at_a_time() -> None:
             accounts,
             stated={},
             identity=Identity.ephemeral("test"),
-            environ=demo.environ([twin]),
+            sources=Sources(environ=demo.environ([twin])),
             now=datetime(2026, 11, 20, tzinfo=UTC),
         )
     assert not [problem for snapshot in read for problem in snapshot.problems if problem.reason == "clock_skew"]

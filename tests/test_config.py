@@ -35,11 +35,12 @@ GOOD = {
             "attestations": "attest/okx.yaml",
             "tags": ["personal", "team:ops"],
             "expected_keys": {"count": 3, "as_of": "2026-11-01"},
+            "include": ["withdrawals", "balances"],
         },
         {
             "name": "k",
             "exchange": "kraken",
-            "credentials": [{"apiKey": "env:A", "secret": "cmd:pass show k"}, {"apiKey": "env:B", "secret": "vault:k"}],
+            "credentials": [{"apiKey": "env:A", "secret": "cmd:pass show k"}, {"apiKey": "env:B", "secret": "vault:k/secret"}],
         },
         {"name": "r", "exchange": "robinhood"},
     ],
@@ -494,13 +495,28 @@ def test_select(tmp_path):
     assert "\x1b" not in caught.value.message
 
 
+def test_nothing_is_included_unless_asked_for(tmp_path):
+    first, *others = load(written(tmp_path, as_text(GOOD))).accounts
+    assert first.include == {"balances", "withdrawals"}
+    assert all(account.include == frozenset() for account in others)
+
+
+@pytest.mark.parametrize("wrong", ["everything", None, True, {"balances": True}, ["balances"]])
+def test_what_cannot_be_included_is_a_fault_at_its_line(tmp_path, wrong):
+    document = copy.deepcopy(GOOD)
+    document["accounts"][0]["include"] = ["balances", wrong]
+    fault = next(iter(refused(tmp_path, as_text(document)).faults))
+    assert "cannot be asked for" in fault.message
+    assert "balances and withdrawals" in fault.hint
+
+
 def test_the_schema_is_one():
     Draft202012Validator.check_schema(SCHEMA)
 
 
 VALUES = [
     None, True, False, 0, 1, 2, -1, 1.5, "", " ", "x", "env:A", "env:", "env:1A", "env:A\n", "file:", "file:x", "file: x", "keyring:a", "keyring:a/b",
-    "keyring:/b", "keyring:a/", "cmd:x y", "cmd:", "vault:a", "vault: a", "https://127.0.0.1", "http://localhost:8/", "http://localhost:0", "sqlite:///x",
+    "keyring:/b", "keyring:a/", "cmd:x y", "cmd:", "vault:a", "vault:a/b", "vault: a", "https://127.0.0.1", "http://localhost:8/", "http://localhost:0", "sqlite:///x",
     "postgresql+psycopg://x/y", "mysql://x", "json://h", "json:/h", "2026-11-01", "2026-11-1", "2026-11-01\n", "a" * 64, "a" * 65, "a" * 1025, "a\x7f",
     [], ["x"], [None], {}, {"apiKey": "env:A"}, [{"apiKey": "env:A"}], {"count": 1, "as_of": "2026-11-01"}, {"count": 1}, {"nope": 1}, 100001,
 ]  # fmt: skip

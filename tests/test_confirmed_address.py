@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor import collect, config, demo
+from auditor.credentials import Sources
 from auditor.errors import InputError
 from auditor.identity import Identity
 from auditor.model.evidence import Reason, Snapshot
@@ -21,7 +22,7 @@ def collected(twin: Twin, *, confirmed: bool) -> Snapshot:
     with demo.served([twin]):
         account = replace(demo.account(twin), address_confirmed=confirmed)
         (snapshot,) = collect.collect(
-            [account], stated={}, identity=Identity.ephemeral("t"), environ=demo.environ([twin]), now=NOW
+            [account], stated={}, identity=Identity.ephemeral("t"), sources=Sources(environ=demo.environ([twin])), now=NOW
         )
     return snapshot
 

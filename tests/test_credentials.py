@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from auditor import credentials
 from auditor.errors import CredentialError
 from auditor.redaction import Secret
+from auditor.vault import Vault
 
 CANARY = "CaNaRy7c9e1f-Zq8w"
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIA==\nabc\n-----END EC PRIVATE KEY-----"
@@ -57,7 +58,7 @@ def private(path, content, mode=0o600):
         "keyring:a/b",
         "keyring:https://x/y",
         "cmd:op read 'op://v/i'",
-        "vault:main/okx",
+        "vault:main-okx/apiKey",
     ],
 )
 def test_references(text):
@@ -68,7 +69,7 @@ def test_references(text):
     "text",
     [
         None, 3, [], "", ":", "env", "env:", "env:1", "env:A-B", "env:A\n", "env:Ä", " env:A", "ENV:A", "file:", "file: x", "file:a\0b",
-        "file:a\u202eb", "keyring:a", "keyring:/b", "keyring:a/", "cmd:", "cmd: x", "cmd:a\nb", "cmd:'", "cmd:''\\", "vault:", "vault:../é", "s3:x",
+        "file:a\u202eb", "keyring:a", "keyring:/b", "keyring:a/", "cmd:", "cmd: x", "cmd:a\nb", "cmd:'", "cmd:''\\", "vault:", "vault:main", "vault:../é", "vault:a/b/c", "vault:A/apiKey", "s3:x",
         "env:" + "A" * 500, "file:" + "a" * 5000, "file:\udc80",
     ],
 )  # fmt: skip
@@ -320,18 +321,39 @@ def test_a_machine_without_a_keyring(monkeypatch):
     assert "no backend" in refused("keyring:a/b").message
 
 
-def test_the_vault_is_not_there_yet():
-    assert "not there yet" in refused("vault:main").message
+def test_what_opens_the_vault_is_not_kept_in_it():
+    assert "cannot be kept in the vault" in refused("vault:main/apiKey").message
 
 
-def test_resolve_all_names_account_and_field():
-    held = credentials.resolve_all(
-        {"apiKey": "env:A", "secret": "env:B"}, environ={"A": "1", "B": CANARY}, account="main"
+def test_the_vault_is_opened_when_it_is_needed(tmp_path):
+    made = Vault.make(tmp_path / "vault.bin", Secret("ab" * 32), cost=None)
+    made.put("main", {"apiKey": Secret(CANARY)})
+    opened = []
+
+    def vault():
+        opened.append(1)
+        return made
+
+    sources = credentials.Sources(environ={"A": "1"}, vault=vault)
+    assert sources.resolve({"apiKey": "env:A"}, account="main") == {"apiKey": Secret("1")}
+    assert not opened
+    assert sources.resolve({"apiKey": "vault:main/apiKey"}, account="main") == {"apiKey": Secret(CANARY)}
+    for reference, said in (
+        ("vault:other/apiKey", "no entry other"),
+        ("vault:main/secret", "no secret in its entry main"),
+    ):
+        with pytest.raises(CredentialError, match=said):
+            sources.resolve({"apiKey": reference}, account="main")
+
+
+def test_a_block_names_account_and_field():
+    held = credentials.Sources(environ={"A": "1", "B": CANARY}).resolve(
+        {"apiKey": "env:A", "secret": "env:B"}, account="main"
     )
     assert held["secret"] == Secret(CANARY) and list(held) == ["apiKey", "secret"]
     assert CANARY not in repr(held)
     with pytest.raises(CredentialError, match=r"^main: secret: "):
-        credentials.resolve_all({"apiKey": "env:A", "secret": "env:B"}, environ={"A": CANARY}, account="main")
+        credentials.Sources(environ={"A": CANARY}).resolve({"apiKey": "env:A", "secret": "env:B"}, account="main")
 
 
 def test_proposed_variables():

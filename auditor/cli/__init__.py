@@ -20,6 +20,7 @@ _COMMANDS = {
     "attest": "Answer what no API can show.",
     "rules": "List, show, check and test rules.",
     "preflight": "For bots: is the key no stronger than it should be?",
+    "vault": "Keep credentials in one encrypted file.",
     "exchanges": "What a read-only key proves at each exchange.",
 }
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from auditor import config
-from auditor.cli import _voice
+from auditor.cli import _passphrase, _voice
+from auditor.credentials import Sources
 from auditor.errors import UsageError
 from auditor.model.report import Report
 from auditor.model.rule import Severity
@@ -22,8 +23,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def configured(command: _Command) -> _Command:
-    """-c, -a and --allow-endpoint."""
+    """-c, -a, --allow-endpoint and --passphrase-fd."""
     for option in (
+        _passphrase.option,
         click.option(
             "--allow-endpoint",
             "hosts",
@@ -92,6 +94,20 @@ def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
         raise UsageError("the folder that auditor was started in is gone", hint="cd to one that is there") from None
     found = config.find(config_path, cwd=here, environ=os.environ)
     return config.load(found, venues=_venue.Needed(), environ=os.environ, allowed_endpoints=frozenset(hosts))
+
+
+def sources(chosen: config.Config) -> Sources:
+    """Where the references of a configuration lead. The vault is opened once, when the first of them needs it."""
+    from auditor.vault import Vault
+
+    opened: list[Vault] = []
+
+    def vault() -> Vault:
+        if not opened:
+            opened.append(Vault.open(chosen.vault, _passphrase.opener(chosen.vault_passphrase)))
+        return opened[0]
+
+    return Sources(environ=os.environ, vault=vault)
 
 
 def confirmed(accounts: Sequence[config.AccountConfig], *, ask: bool) -> tuple[config.AccountConfig, ...]:

@@ -62,7 +62,9 @@ def command(
     stated = pipeline.attested(settings, accounts, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
     tell = _voice.silent if quiet else _voice.progress
-    snapshots = collect.collect(accounts, stated=stated, identity=whose, environ=os.environ, now=now, progress=tell)
+    snapshots = collect.collect(
+        accounts, stated=stated, identity=whose, sources=_options.sources(settings), now=now, progress=tell
+    )
     _options.write(output, _spelled([snapshot.to_document() for snapshot in snapshots], output.suffix))
     return pipeline.INCOMPLETE if pipeline.incomplete(snapshots) else 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from auditor.errors import CredentialError
 if TYPE_CHECKING:
     from auditor.bots import Verdict
     from auditor.config import AccountConfig
+    from auditor.credentials import Sources
 
 NOT_OK = 20
 _HELP = """Say whether the keys of an account can do no more than they should, and only from addresses they are bound to.
@@ -58,8 +58,9 @@ def command(account: str, allow: tuple[str, ...], config_path: Path | None, host
     from auditor import bots
 
     words = bots.allowed(",".join(allow))
-    (chosen,) = _options.confirmed(_options.settings(config_path, hosts).select([account]), ask=form == "text")
-    verdicts = _verdicts(chosen, words)
+    settings = _options.settings(config_path, hosts)
+    (chosen,) = _options.confirmed(settings.select([account]), ask=form == "text")
+    verdicts = _verdicts(chosen, _options.sources(settings), words)
     ok = all(verdict.ok for verdict in verdicts)
     if form == "json":
         _voice.result(_spelled(chosen, verdicts))
@@ -70,15 +71,15 @@ def command(account: str, allow: tuple[str, ...], config_path: Path | None, host
     return 0 if ok else NOT_OK
 
 
-def _verdicts(account: AccountConfig, words: frozenset[str]) -> list[Verdict]:
+def _verdicts(account: AccountConfig, sources: Sources, words: frozenset[str]) -> list[Verdict]:
     """One for each key of the account."""
     import asyncio
 
-    from auditor import bots, collect, credentials
+    from auditor import bots, collect
 
     if not account.credentials:
         raise CredentialError(f"{account.name}: no key is configured", hint="add credentials to the account")
-    held = [credentials.resolve_all(block, environ=os.environ, account=account.name) for block in account.credentials]
+    held = [sources.resolve(block, account=account.name) for block in account.credentials]
     if collect.needs_confirmation(account) is not None:
         return [bots.judge(bots.unread(collect.UNCONFIRMED), words, account.exchange) for _ in held]
 

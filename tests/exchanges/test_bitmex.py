@@ -14,6 +14,7 @@ import pytest
 from auditor import attestations, pipeline
 from auditor import collect as collecting
 from auditor.config import AccountConfig
+from auditor.credentials import Sources
 from auditor.engine.intake import Evidence
 from auditor.exchanges import _load, _transport, _venue
 from auditor.identity import Identity
@@ -66,7 +67,7 @@ def audited(tmp_path: Path, stated: str | None = STATED) -> AccountReport:
         path.write_text(stated)
         known["old-bitmex"] = attestations.load(path, account_name="old-bitmex", exchange="bitmex", now=NOW)
     identity = Identity.ephemeral("bitmex")
-    [snapshot] = collecting.collect([ACCOUNT], stated=known, identity=identity, environ={}, now=NOW)
+    [snapshot] = collecting.collect([ACCOUNT], stated=known, identity=identity, sources=Sources(environ={}), now=NOW)
     run = pipeline.Run(rules=tuple(loader.load_all([], shipped=True)), identity=identity, now=NOW)
     with Evidence(NOW).add([snapshot.to_document()]) as evidence:
         [account] = pipeline.judge(evidence, run).accounts
