@@ -1,4 +1,4 @@
-"""The body of an HTTP answer: bounded in bytes, also after decompression, and in depth; decoded without NaN or infinity.
+"""The body of an HTTP answer: bounded in bytes, also after decompression, and in depth; decoded without NaN, infinity or a key twice.
 
 Knows no venue and no key. What it cannot read is no answer: a reason, or a body of None.
 """
@@ -15,7 +15,7 @@ from auditor.model.evidence import Reason
 if TYPE_CHECKING:
     import aiohttp
 
-LARGEST = 16 * 2**20
+LARGEST = 8 * 2**20
 """Bytes, before and after decompression."""
 _TEXT = 2000
 _MOVED = range(300, 400)
@@ -25,7 +25,7 @@ CUT_OFF = Failure(reason=Reason.MALFORMED_RESPONSE, code="cut", meaning="the ans
 _REDIRECTED = Failure(
     reason=Reason.MALFORMED_RESPONSE, code="redirect", meaning="answered with a redirect; not followed"
 )
-_TOO_LARGE = Failure(reason=Reason.MALFORMED_RESPONSE, code="size", meaning="answered with more than 16 MiB")
+_TOO_LARGE = Failure(reason=Reason.MALFORMED_RESPONSE, code="size", meaning="answered with more than 8 MiB")
 
 
 async def read(response: aiohttp.ClientResponse) -> Answer:
@@ -59,7 +59,7 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 
 def _decoded(raw: bytes) -> Any:
     try:
-        body = json.loads(raw, parse_constant=_no_constant)
+        body = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_table)
         _refuse_depth(body)
     except (ValueError, RecursionError):
         return None
@@ -68,6 +68,14 @@ def _decoded(raw: bytes) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What stands twice says two things, and readers differ in which of them they believe."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key stands twice")
+    return table
 
 
 def _refuse_depth(body: Any) -> None:

@@ -26,14 +26,14 @@ from auditor.model.evidence import Reason
 from auditor.redaction import Secret
 from auditor.twin.okx import Twin
 
-CLASSES = ("okx", "binance", "bybit", "kraken")
 CREDENTIALS = {
     "apiKey": "account-KEYCANARY0123",  # Gemini's account keys begin so
     "secret": "U0VDUkVUQ0FOQVJZU0VDUkVUQ0FOQVJZU0VDUkVUQ0E=",  # text, Base64, and as long as an Ed25519 seed
     "password": "PASSCANARY0123",
 }
 SECRETS = {name: Secret(value) for name, value in CREDENTIALS.items()}
-ENOUGH = 3000
+ENOUGH = 60_000
+"""Calls over all classes: a fuzz that finds fewer methods than there were has lost its way in."""
 
 _touched: list[str] | None = None
 
@@ -63,6 +63,7 @@ def connectors() -> list[Connector]:
     return [found for exchange in _venue.ids() if _venue.load(exchange).connector and (found := connector(exchange))]
 
 
+CLASSES = sorted({module.ccxt_class for module in connectors() if module.ccxt_class})
 DECLARED = [(module, endpoint) for module in connectors() for endpoint in module.endpoints]
 NAMES = [f"{module.ccxt_class or endpoint.host} {endpoint.name}" for module, endpoint in DECLARED]
 
@@ -148,12 +149,14 @@ def test_the_watch_notices_a_way_out() -> None:
 def test_no_method_of_ccxt_whatsoever_reaches_a_socket(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes, ran, touched, arrived = asyncio.run(_exercise_all())
     capsys.readouterr()
+    calls = sum(sum(counts.values()) for counts in outcomes.values())
+    with capsys.disabled():
+        print(f"\n{calls} methods of {len(CLASSES)} ccxt classes called: {len(touched)} left the process")  # noqa: T201
     assert touched == []
     assert arrived == 0
     assert set(ran) <= {"throttler"}  # waits in memory for a turn
-    assert sum(sum(counts.values()) for counts in outcomes.values()) > ENOUGH
-    assert sum(counts["sealed"] for counts in outcomes.values()) > ENOUGH
-    assert all(counts["sealed"] > 700 for counts in outcomes.values())
+    assert calls > ENOUGH
+    assert all(counts["sealed"] > 500 for counts in outcomes.values())
 
 
 @pytest.mark.parametrize("ccxt_class", CLASSES)
@@ -202,7 +205,7 @@ def test_every_implicit_method_is_sealed_the_reading_ones_too(ccxt_class: str) -
                 await getattr(instance, name)({"subAcct": "x"})
         return len(names)
 
-    assert asyncio.run(run()) > 100
+    assert asyncio.run(run()) > 1
 
 
 # Declarations

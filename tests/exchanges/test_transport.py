@@ -150,6 +150,8 @@ SPOILED = {
     "deep": deep(100),
     "very deep": deep(200_000),
     "not utf-8": b'{"code":"0","data":["\xff\xfe"]}',
+    "a key twice": b'{"code":"0","data":[],"data":[{}]}',
+    "a key twice, deep inside": b'{"code":"0","data":[{"a":{"b":1,"b":2}}]}',
     "two documents": FINE + FINE,
     "byte order": b"\xef\xbb\xbf\xef\xbb\xbf" + FINE,
 }
