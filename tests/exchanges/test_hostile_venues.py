@@ -210,8 +210,8 @@ def test_a_certificate_that_does_not_fit_gets_no_request(tmp_path, monkeypatch, 
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            with suppress(OSError):
-                heard.append(context.wrap_socket(self.request, server_side=True).recv(65536))
+            with suppress(OSError), context.wrap_socket(self.request, server_side=True) as wrapped:
+                heard.append(wrapped.recv(65536))
 
     monkeypatch.setattr(_transport, "ATTEMPTS", 1)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
