@@ -15,15 +15,13 @@ import click
 from auditor import credentials
 from auditor.errors import CredentialError
 from auditor.redaction import Secret
-from auditor.vault import Kind
+from auditor.vault import Kind, check_length
 
 _FIELD = "the vault's passphrase"
 _META = "auditor.passphrase"
 _OTHERWISE = (
     "the passphrase comes from --passphrase-fd N or auditor.yaml (`vault: {passphrase: cmd:...}`), a field from --field"
 )
-_SHORTEST = 12
-"""Characters a new passphrase has at least."""
 
 
 def _read(ctx: click.Context, _option: click.Parameter, descriptor: int | None) -> None:
@@ -69,11 +67,7 @@ def new(descriptor: int | None, *, renew: bool) -> Secret:
     given = _line(descriptor) if descriptor is not None else None if renew else _given()
     if given is None:
         given = asked("New passphrase of the vault", twice=True)
-    if len(given.reveal()) < _SHORTEST:
-        raise CredentialError(
-            f"a passphrase has at least {_SHORTEST} characters",
-            hint="take five or six words that do not belong together",
-        )
+    check_length(given)
     return given
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditor.cli import _options, _voice
+from auditor.cli import _options, _passphrase, _voice
 from auditor.errors import CredentialError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ Example:
     metavar="HOST",
     help="A host beyond this machine that an endpoint may name.",
 )
+@_passphrase.option
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(account: str, allow: tuple[str, ...], config_path: Path | None, hosts: tuple[str, ...], form: str) -> int:
     from auditor import bots

@@ -18,7 +18,17 @@ from auditor.vault import crypto, format, store  # noqa: A004  (the room's own m
 from auditor.vault.crypto import PROFILES, Cost, TamperedError, WrongKeyError
 from auditor.vault.format import DamagedError, Kind
 
-__all__ = ["PROFILES", "DamagedError", "Entry", "Kind", "TamperedError", "Vault", "WrongKeyError", "kind_of"]
+__all__ = [
+    "PROFILES",
+    "DamagedError",
+    "Entry",
+    "Kind",
+    "TamperedError",
+    "Vault",
+    "WrongKeyError",
+    "check_length",
+    "kind_of",
+]
 
 Entry = Mapping[str, Secret]
 """Field name -> its secret."""
@@ -26,6 +36,17 @@ Opener = Callable[[Kind], Secret]
 """Asked for the passphrase, or for the key (64 hex digits), once it is known which of them the vault wants."""
 _BLOCK = 512
 """Contents are padded to multiples of this many bytes, so that lengths say little."""
+
+
+SHORTEST = 12
+"""Characters that a new passphrase has at least."""
+
+
+def check_length(passphrase: Secret) -> None:
+    """Raises CredentialError for a passphrase that is too short to be worth stretching."""
+    if len(passphrase.reveal()) < SHORTEST:
+        hint = "take five or six words that do not belong together"
+        raise CredentialError(f"a passphrase has at least {SHORTEST} characters", hint=hint)
 
 
 def kind_of(path: Path) -> Kind:

@@ -1,0 +1,90 @@
+"""What lies open on this machine, as facts of the accounts it concerns: `api_key.storage` and `account.malicious_package_found`.
+
+Only ever says yes: a secret that was not found may lie where nobody looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditor import credentials, exposure
+from auditor.exposure import Exposure
+from auditor.identity import Identity
+from auditor.model.evidence import Snapshot, Source
+from auditor.model.report import RunProblem
+from auditor.model.settings import AccountConfig
+from auditor.redaction import Secret
+
+_PUBLIC = {"apiKey", "uid", "walletAddress"}
+"""Fields that are no secret: they stand in logs and addresses."""
+_WHERE = "this machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where to look, and what is known of it: the shell's `home`, and the program's own files that nobody else may read."""
+
+    folders: tuple[Path, ...]
+    home: Path | None
+    private: tuple[Path, ...]
+
+
+def look(
+    accounts: Sequence[AccountConfig],
+    collected: Sequence[Snapshot],
+    places: Places,
+    *,
+    sources: credentials.Sources,
+    identity: Identity,
+) -> tuple[list[Snapshot], tuple[RunProblem, ...]]:
+    """The snapshots with what was found, and what there is to say about it. Raises CredentialError."""
+    held: dict[str, Secret] = {}
+    whose: dict[str, tuple[str, str]] = {}  # what a secret is called -> account, fingerprint of its key
+    for account in accounts:
+        for number, block in enumerate(account.credentials, 1):
+            secrets = sources.resolve(block, account=account.name)
+            public = secrets.get("apiKey") or secrets.get("walletAddress")
+            mark = identity.fingerprint("api_key", account.exchange, account.name, public.reveal()) if public else ""
+            for field, secret in secrets.items():
+                if field not in _PUBLIC:
+                    name = f"{account.name}: {field} of key {number}"
+                    held[name], whose[name] = secret, (account.name, mark)
+    found = exposure.look(places.folders, held, home=places.home, own=_kept(accounts), private=places.private)
+    exposed = {whose[one.whose]: one.place for one in reversed(found.secrets)}
+    return [_told(snapshot, exposed, found) for snapshot in collected], tuple(_problems(found))
+
+
+def _kept(accounts: Iterable[AccountConfig]) -> list[Path]:
+    """The files in which secrets are kept on purpose."""
+    references = [text for account in accounts for block in account.credentials for text in block.values()]
+    return [Path(text.removeprefix("file:")) for text in references if text.startswith("file:")]
+
+
+def _told(snapshot: Snapshot, exposed: Mapping[tuple[str, str], str], found: Exposure) -> Snapshot:
+    sources = dict(snapshot.sources)
+    rows = snapshot.api_keys
+    if rows is not None:
+        mine = {mark: place for (name, mark), place in exposed.items() if name == snapshot.name}
+        rows = [{**row, "storage": "plaintext"} if row.get("fingerprint") in mine else row for row in rows]
+        if any(row.get("fingerprint") in mine for row in rows):
+            sources["api_key.storage"] = Source(by="local", ref="found in plain text on this machine")
+    account = dict(snapshot.account)
+    if found.packages:
+        account["malicious_package_found"] = True
+        sources["account.malicious_package_found"] = Source(by="local", ref=found.packages[0][0].name)
+    return replace(snapshot, account=account, api_keys=rows, sources=sources)
+
+
+def _problems(found: Exposure) -> Iterable[RunProblem]:
+    for one in found.secrets:
+        hint = "delete it there, and replace the key: what lay open may have been read"
+        yield RunProblem(where=_WHERE, message=f"{one.whose} lies in plain text in {one.place}", hint=hint)
+    for package, place in found.packages:
+        message = f"{package.ecosystem} package {package.name} in {place}: {package.what} (known since {package.seen})"
+        yield RunProblem(where=_WHERE, message=message, hint=f"take every key away from that machine; {package.source}")
+    for path in found.readable:
+        yield RunProblem(where=_WHERE, message=f"{path} can be read by other users", hint="chmod 600 it")
+    for path in found.unread:
+        yield RunProblem(where=_WHERE, message=f"{path} was not looked into: it proves nothing")
