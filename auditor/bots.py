@@ -22,6 +22,7 @@ from auditor.exchanges import _load, _venue
 from auditor.exchanges._base import Connector, Sheet
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason
+from auditor.model.venue import Remedy
 from auditor.redaction import Secret, printable
 
 T = TypeVar("T")
@@ -146,8 +147,8 @@ def _cut_short(problem: Mapping[str, Any]) -> bool:
     return problem["endpoint"] == "account" and set(_LOST) <= set(problem.get("facts", ()))
 
 
-def _steps(remedies: Mapping[str, tuple[str, ...]], name: str) -> str:
-    return f": {' '.join(remedies[name])}" if remedies.get(name) else ""
+def _steps(remedies: Mapping[str, Remedy], name: str) -> str:
+    return f": {' '.join(remedies[name].steps)}" if name in remedies else ""
 
 
 def _why(facts: Mapping[str, Any], fact: str) -> str:

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from auditor import attestations, collect, pipeline, twin
 from auditor.config import AccountConfig
@@ -96,13 +95,3 @@ def _stated(one: TwinVenue) -> attestations.Attestation:
         account=facts,
         sources={f"account.{fact}": source for fact in facts},
     )
-
-
-def write_samples(folder: Path) -> None:
-    """The reports of the demo at a fixed moment, as they are shown in `sample_reports/`."""
-    from auditor.reports import FORMATS
-
-    report = run(datetime(2026, 11, 20, 10, 0, tzinfo=UTC))
-    folder.mkdir(parents=True, exist_ok=True)
-    for form in FORMATS.values():
-        (folder / f"report.{form.suffix}").write_bytes(form.render(report, width=80, colour=False, min_coverage=0.5))

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from auditor import __version__, attestations, collect
+from auditor import __version__, attestations, collect, threats, waivers
 from auditor.config import AccountConfig, Config, default_attestations
+from auditor.credentials import Sources
 from auditor.engine import advice, findings, score
 from auditor.engine.evaluate import Evaluation, SubjectOutcomes
 from auditor.engine.intake import Evidence
@@ -35,6 +36,8 @@ from auditor.model.rule import Rule, Severity
 from auditor.model.venue import VenueFile
 from auditor.ruleset import loader
 from auditor.snapshots import restate
+from auditor.threats import Analyst, Reading, marks
+from auditor.waivers import Waiver
 
 _DELIBERATE = {Reason.NOT_EXPOSED, Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.ATTESTATION_EXPIRED}
 _OWNER = {"attest", "config"}
@@ -50,6 +53,11 @@ class Run:
     identity: Identity
     now: datetime
     sample: bool = False
+    waivers: tuple[Waiver, ...] = ()
+    everything: bool = True
+    """Whether all accounts are judged; where not, a waiver that covers nothing may belong to one that was left out."""
+    analyst: Analyst | None = None
+    """Who looks for attack paths; without one, the shipped model does."""
 
 
 def attestation_path(config: Config, account: AccountConfig) -> Path:
@@ -65,6 +73,17 @@ def attested(config: Config, accounts: Sequence[AccountConfig], now: datetime) -
         for account, path in paths.items()
         if os.path.lexists(path)
     }
+
+
+def waiver_path(config: Config) -> Path:
+    """Where the accepted risks are kept: the file that is named, or `waivers.yaml` beside the configuration."""
+    return config.waivers or config.path.parent / waivers.FILE
+
+
+def accepted(config: Config, now: datetime) -> tuple[Waiver, ...]:
+    """The waivers of a configuration; none where the file is not there yet. Raises InputError."""
+    path = waiver_path(config)
+    return waivers.load(path, now=now) if os.path.lexists(path) else ()
 
 
 def with_answers(
@@ -85,10 +104,12 @@ def judge(evidence: Evidence, run: Run) -> Report:
     venues = {name: _venue.load(name) for name in sorted(evidence.exchanges & set(_venue.ids()))}
     policies = {name: venue.policy_facts() for name, venue in venues.items()}
     rules = {rule.id: rule for rule in run.rules}
+    facts = _analyst(run).model.facts
     accounts = []
-    with Evaluation(evidence, run.rules, policies) as evaluation:
-        for snapshot, subjects in zip(evidence.snapshots(), evaluation.documents(), strict=True):
-            accounts.append(_account(snapshot, subjects, rules, venues.get(snapshot.exchange), run.identity))
+    with Evaluation(evidence, run.rules, policies, also=facts) as evaluation:
+        read = threats.readings(evaluation, facts)
+        for snapshot, subjects, reading in zip(evidence.snapshots(), evaluation.documents(), read, strict=True):
+            accounts.append(_account(snapshot, subjects, reading, rules, venues.get(snapshot.exchange), run))
     accounts.sort(key=_worst_first)
     ruleset = loader.digest(run.rules)
     finished = datetime.now(UTC) if not run.sample else run.now
@@ -101,7 +122,12 @@ def judge(evidence: Evidence, run: Run) -> Report:
         formula=score.FORMULA,
         sample=run.sample,
     )
-    return Report(run=info, summary=summary(accounts), accounts=tuple(accounts))
+    idle = waivers.problems(accounts, run.waivers, run.now, everything=run.everything)
+    return Report(run=info, summary=summary(accounts), accounts=tuple(accounts), problems=idle)
+
+
+def _analyst(run: Run) -> Analyst:
+    return run.analyst or threats.analyst()
 
 
 def _worst_first(account: AccountReport) -> tuple[Any, ...]:
@@ -110,14 +136,18 @@ def _worst_first(account: AccountReport) -> tuple[Any, ...]:
     return (*place, account.name, account.exchange, account.collected_at)
 
 
-def _account(
+def _account(  # noqa: PLR0913  (what meets here)
     snapshot: Snapshot,
     subjects: list[SubjectOutcomes],
+    reading: Reading,
     rules: Mapping[str, Rule],
     venue: VenueFile | None,
-    identity: Identity,
+    run: Run,
 ) -> AccountReport:
-    found = findings.of_document(snapshot, subjects, rules, venue, identity.fingerprint)
+    found = findings.of_document(snapshot, subjects, rules, venue, run.identity.fingerprint)
+    analyst = _analyst(run)
+    paths, hardening = analyst.study(reading, run.now, findings.source_of(snapshot, venue))
+    marked = waivers.marked(marks.marked(found, rules, paths, analyst.model), run.waivers, run.now)
     return AccountReport(
         name=snapshot.name,
         exchange=snapshot.exchange,
@@ -125,12 +155,15 @@ def _account(
         kind=snapshot.account.get("kind"),
         collected_at=snapshot.collected_at,
         score=_score(found, rules, snapshot),
-        findings=tuple(found),
+        with_waivers=_score(waivers.taken_out(marked), rules, snapshot) if any(one.waiver for one in marked) else None,
+        findings=marked,
         inventory=_inventory(snapshot),
         causes=advice.causes(found),
-        fixes=advice.fixes(found),
-        questions=advice.questions(found, venue),
+        fixes=advice.fixes(marked),
+        questions=advice.questions(found, venue, marks.decided(paths, analyst.model)),
         problems=snapshot.problems,
+        paths=paths,
+        hardening=hardening,
     )
 
 
@@ -188,8 +221,16 @@ def _incomplete(account: AccountReport) -> bool:
 
 
 def exit_code(report: Report, *, fail_on: Severity, min_coverage: float) -> int:
-    """Contract 3: the worst failing severity at or above `fail_on`; else 4 where the evidence is incomplete; else 0."""
-    failing = [severity for severity, count in report.summary.findings.items() if count and severity in _EXIT]
+    """Contract 3: the worst failing severity at or above `fail_on`; else 4 where the evidence is incomplete; else 0.
+
+    A waived failure does not count.
+    """
+    failing = {
+        finding.severity
+        for account in report.accounts
+        for finding in account.findings
+        if finding.outcome is Outcome.FAIL and finding.severity in _EXIT and not finding.waiver
+    }
     worst = min(failing, key=lambda severity: severity.rank, default=None)
     if worst is not None and worst.rank <= fail_on.rank:
         return _EXIT[worst]
@@ -207,7 +248,7 @@ def questions_for(config: Config, account: AccountConfig, now: datetime | None =
     now = now or datetime.now(UTC)
     stated = attested(config, [account], now)
     identity = Identity.ephemeral("questions")
-    empty = collect.collect([_without_keys(account)], stated=stated, identity=identity, environ={}, now=now)
+    empty = collect.collect([_without_keys(account)], stated=stated, identity=identity, sources=Sources(environ={}), now=now)
     rules = tuple(loader.load_all(config.rules, shipped=config.shipped_rules))
     with Evidence(now).add(one.to_document() for one in empty) as evidence:
         report = judge(evidence, Run(rules=rules, identity=identity, now=now))

@@ -1,7 +1,6 @@
 """What must not be seen: the one type that holds a secret, and the two functions that clean text.
 
-Knows nothing about exchanges or reports. `Secret.reveal` is called in two places: by the signer in
-`exchanges/_transport.py`, and by the identity key's HMAC.
+Knows nothing about exchanges or reports. `Secret.reveal` is called by those few who hand a secret on: a test names them.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from auditor import doubt
 from auditor.attestations import Attestation, Row
-from auditor.exchanges._base import Sheet
+from auditor.exchanges._base import UNSTORED, Sheet
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason, Snapshot, Source
 from auditor.model.facts import LISTS, catalogue
@@ -22,6 +23,8 @@ _TEXTS = ("label", "sub_account", "text", "name", "ip")
 _STATED = "attestation"
 """The endpoint of problems with what the owner stated."""
 _TROUBLED = {"degraded", "maintenance"}
+
+compare_with = doubt.compare_with
 
 
 def build(
@@ -91,6 +94,16 @@ def counted(snapshot: Snapshot, count: int, as_of: str) -> Snapshot:
         snapshot,
         account={**snapshot.account, "keys_counted": count},
         sources={**snapshot.sources, "account.keys_counted": Source(by="config", ref="expected_keys", at=as_of)},
+    )
+
+
+def asked(snapshot: Snapshot) -> Snapshot:
+    """The snapshot of an account whose owner asked for its balance (`include`)."""
+    source = Source(by="config", ref="include")
+    return replace(
+        snapshot,
+        account={**snapshot.account, "balance_asked_for": True},
+        sources={**snapshot.sources, "account.balance_asked_for": source},
     )
 
 
@@ -209,8 +222,10 @@ class _Making:
         known = {
             fact: mask_personal(value) if fact in _TEXTS else value
             for fact, value in row.items()
-            if fact != "public_id"
+            if fact not in UNSTORED
         }
+        if self.identity is not None and "goes_to" in row:
+            known["destination"] = self.identity.fingerprint("destination", self.exchange, row["goes_to"])
         public_id = row.get("public_id")
         if self.identity is None or not public_id:
             return known

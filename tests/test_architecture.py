@@ -34,8 +34,8 @@ LAYERS = (
     ("exchanges._gate",),
     ("exchanges._transport", "exchanges.*"),
     ("exchanges._load", "twin"),
-    ("snapshots", "answers", "history"),
-    ("collect",),
+    ("snapshots", "answers", "envelope", "history", "local", "signers"),
+    ("collect", "memory"),
     ("pipeline",),
     ("bots", "demo", "fleet", "schedule"),
     ("watch",),
@@ -85,10 +85,11 @@ HEAVY = {
 }
 """Imported where they are used, so that a command pays for what it does."""
 
-REVEALERS = {"vault", "redaction", "exchanges._signer", "identity", "collect"}
+REVEALERS = {"exposure", "local", "vault", "redaction", "exchanges._signer", "identity", "collect", "memory", "notify.delivery"}
 BROAD = 2
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 ALSO_OF_THE_CORE = {
+    "memory",
     "history",
     "notify",
     "schedule",

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from auditor import config
-from auditor.cli import _passphrase, _voice
+from auditor.cli import _passphrase, _sealing, _voice
 from auditor.credentials import Sources
 from auditor.errors import UsageError
 from auditor.model.report import Report
 from auditor.model.rule import Severity
 from auditor.redaction import printable
+
+if TYPE_CHECKING:
+    from auditor.signing import Signer
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -47,7 +50,7 @@ def configured(command: _Command) -> _Command:
 
 
 def reported(command: _Command) -> _Command:
-    """-f, -o, --fail-on, --min-coverage, -q and -v."""
+    """-f, -o, --sign, --framework, --junit-unknown, --fail-on, --min-coverage, -q and -v."""
     for option in (
         click.option("-v", "--verbose", is_flag=True, help="Also name what passed."),
         click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks on stderr."),
@@ -66,6 +69,21 @@ def reported(command: _Command) -> _Command:
             help="Exit with 10 to 13 for failures at or above this severity.",
         ),
         click.option(
+            "--junit-unknown",
+            type=click.Choice(["error", "skipped"]),
+            default="error",
+            show_default=True,
+            help="What JUnit makes of a finding that nobody could decide.",
+        ),
+        click.option(
+            "--framework",
+            multiple=True,
+            metavar="NAME",
+            callback=_known,
+            help="For the checklist: only this framework. Repeatable.",
+        ),
+        _sealing.option,
+        click.option(
             "-o",
             "--output",
             type=click.Path(path_type=Path),
@@ -77,11 +95,18 @@ def reported(command: _Command) -> _Command:
             "formats",
             multiple=True,
             metavar="NAME",
-            help="text, json or html. Repeatable. Default: text.",
+            help="text, json, html, markdown, sarif, ocsf, csv, junit, prometheus or checklist. Repeatable. Default: text.",
         ),
     ):
         command = option(command)
     return command
+
+
+def _known(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of frameworks, held to those there are before any work is done."""
+    from auditor.reports import _frameworks
+
+    return _frameworks.chosen(names) if names else ()
 
 
 def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
@@ -146,23 +171,36 @@ def check_formats(formats: Sequence[str], output: Path | None) -> tuple[str, ...
     return chosen
 
 
-def deliver(report: Report, formats: Sequence[str], output: Path | None, *, verbose: bool, min_coverage: float) -> None:
+def shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the formats are told: those of the shared options that say how a report looks."""
+    return {name: options[name] for name in ("verbose", "min_coverage", "framework", "junit_unknown")}
+
+
+def deliver(
+    report: Report, formats: Sequence[str], output: Path | None, *, signer: Signer | None = None, **shown: Any
+) -> None:
     """Writes the report: one format to stdout or a file, several into a folder as report.<suffix>.
 
-    All of it is rendered before the first byte is written.
+    A long HTML report has its further pages in a folder beside it. All of it is rendered before the first byte is written.
+    With a signer each report has its signature beside it.
     """
     from auditor.reports import FORMATS
 
-    width, colour = _terminal() if output is None else (80, False)
-    rendered = [
-        (form.suffix, form.render(report, width=width, colour=colour, verbose=verbose, min_coverage=min_coverage))
-        for form in (FORMATS[name] for name in formats)
-    ]
-    for suffix, content in rendered:
-        if output is None:
-            _voice.result(content)
-        else:
-            write(output / f"report.{suffix}" if len(formats) > 1 else output, content)
+    width, colour = terminal() if output is None else (80, False)
+    shown |= {"width": width, "colour": colour, "signer": signer.key_id if signer else None}
+    forms = [FORMATS[name] for name in formats]
+    if output is None:
+        _voice.result(forms[0].render(report, **shown))
+        return
+    rendered: dict[Path, bytes] = {}
+    for form in forms:
+        target = output / f"report.{form.suffix}" if len(forms) > 1 else output
+        alone = target.exists() and not target.is_file()  # a pipe or a device has no folder beside it
+        contents = {target.name: form.render(report, **shown)} if alone else form.files(report, target.name, **shown)
+        rendered |= {target.parent / name: content for name, content in contents.items()}
+        rendered |= _sealing.sealed(target, contents, report.run, signer) if signer else {}
+    for target, content in rendered.items():
+        write(target, content)
 
 
 def write(target: Path, content: bytes) -> None:
@@ -178,7 +216,7 @@ def write(target: Path, content: bytes) -> None:
         raise UsageError(f"{printable(str(target), limit=400)} cannot be written: {problem}")
 
 
-def _terminal() -> tuple[int, bool]:
+def terminal() -> tuple[int, bool]:
     """Columns to write for, and whether to colour: a terminal has both, a pipe is 80 columns and plain."""
     import shutil
 

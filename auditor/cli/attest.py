@@ -141,14 +141,15 @@ def _expected(fact: Fact) -> str:
 def parse_answer(fact: Fact, text: str, *, now: datetime, numbered: bool = False) -> Any:
     """An answer as a value of `fact`; `numbered` lets choices be given by their number. Raises AnswerError."""
     text = text.strip()
-    value = _understood(fact, text, numbered=numbered)
+    value = understood(fact, text, numbered=numbered)
     wrong = attestations.value_fault(fact, value, now)
     if wrong:
         raise AnswerError(wrong)
     return value
 
 
-def _understood(fact: Fact, text: str, *, numbered: bool) -> Any:
+def understood(fact: Fact, text: str, *, numbered: bool = False) -> Any:
+    """What a text says as a value of `fact`, checked no further. Raises AnswerError."""
     if fact.kind == "bool":
         if text.lower() not in _YES | _NO:
             raise AnswerError("expected y or n")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli import _options, _voice
+from auditor.cli import _local, _notices, _options, _sealing, _voice
 from auditor.model.facts import LISTS
+from auditor.model.rule import Severity
 
 if TYPE_CHECKING:
     from auditor.config import AccountConfig, Config
@@ -33,29 +35,51 @@ Examples:
 @click.command("audit", help=_HELP)
 @_options.configured
 @_options.reported
+@click.option("--no-waivers", is_flag=True, help="Count accepted risks too.")
+@_notices.options
+@click.option("--notify-test", is_flag=True, help="Only send a test message to everybody who is to be notified.")
+@_local.option
+@click.option("--no-history", is_flag=True, help="Neither compare with earlier runs nor store this one.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 def command(
     config_path: Path | None, names: tuple[str, ...], hosts: tuple[str, ...], formats: tuple[str, ...], **options: Any
 ) -> int:
     from auditor import collect, identity, pipeline
-    from auditor.model.rule import Severity
+    from auditor.memory import Memory
 
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, hosts)
+    signer = _sealing.signer(options, settings.identity_key)
+    sources = _options.sources(settings)
+    if options["notify_test"]:
+        return _notices.test(settings, sources)
     accounts = _options.confirmed(settings.select(names), ask=not options["yes"])
     rules, stated = pipeline.rule_files(settings), pipeline.attested(settings, accounts, now)
-    run = pipeline.Run(rules=rules, identity=identity.load(settings.identity_key, environ=os.environ), now=now)
+    run = pipeline.Run(
+        rules=rules,
+        identity=identity.load(settings.identity_key, environ=os.environ),
+        now=now,
+        waivers=() if options["no_waivers"] else pipeline.accepted(settings, now),
+        everything=len(accounts) == len(settings.accounts),
+    )
     tell = _voice.silent if options["quiet"] else _voice.progress
-    snapshots = collect.collect(
-        accounts, stated=stated, identity=run.identity, environ=os.environ, now=now, progress=tell
-    )
-    report = _judged(snapshots, run)
-    _options.deliver(
-        report, chosen, options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
-    )
-    if chosen == ("text",) and not options["yes"] and sys.stdin.isatty() and sys.stdout.isatty():
-        report = _ask(settings, accounts, snapshots, run, report, options)
+    snapshots = collect.collect(accounts, stated=stated, identity=run.identity, sources=sources, now=now, progress=tell)
+    snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))
+    past = Memory(identity=run.identity) if options["no_history"] else Memory.of(settings, run.identity, sources)
+    snapshots = past.recall(snapshots)
+    report = past.compare(_judged(snapshots, run))
+    report = replace(report, problems=(*report.problems, *lying))
+    if not options["no_notify"]:
+        floor = Severity(options["notify_on"])
+        report = _notices.tell(report, settings, sources, floor=floor, quiet=options["quiet"])
+    report = past.keep(report, snapshots, now)
+    _options.deliver(report, chosen, options["output"], signer=signer, **_options.shown(options))
+    asking = chosen == ("text",) and not options["yes"] and sys.stdin.isatty() and sys.stdout.isatty()
+    if asking and _ask(settings, accounts, snapshots, report, now):
+        snapshots = pipeline.with_answers(settings, accounts, snapshots, now)
+        report = past.keep(past.compare(_judged(snapshots, run)), snapshots, now)
+        _options.deliver(report, chosen, options["output"], signer=signer, **_options.shown(options))
     return pipeline.exit_code(report, fail_on=Severity(options["fail_on"]), min_coverage=options["min_coverage"])
 
 
@@ -71,12 +95,10 @@ def _ask(
     settings: Config,
     accounts: Sequence[AccountConfig],
     snapshots: Sequence[Snapshot],
-    run: Run,
     report: Report,
-    options: Mapping[str, Any],
-) -> Report:
-    """Offers the questions that settle most, keeps the answers, and reports again without asking the exchange again."""
-    from auditor import pipeline
+    now: datetime,
+) -> bool:
+    """Offers the questions that settle most and keeps the answers. Whether there is one, and with it another report."""
     from auditor.cli import attest
 
     by_name = {account.name: account for account in report.accounts}
@@ -86,13 +108,7 @@ def _ask(
         open_ = by_name[account.name].questions
         asked = [one for one in open_ if one.subject is None or one.subject.fingerprint in rows][:_ASKED_AT_ONCE]
         if asked and click.confirm(f"\n{account.name}: answer what no key can show now?", default=True, err=True):
-            kept = attest.keep_answers(settings, account, attest.ask_owner(asked, now=run.now), now=run.now)
+            kept = attest.keep_answers(settings, account, attest.ask_owner(asked, now=now), now=now)
             answered |= bool(kept)
             _voice.say(kept or "no answer, nothing written")
-    if not answered:
-        return report
-    report = _judged(pipeline.with_answers(settings, accounts, snapshots, run.now), run)
-    _options.deliver(
-        report, ("text",), options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
-    )
-    return report
+    return answered

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli import _options, _voice
+from auditor.cli import _notices, _options, _sealing, _voice
 
 if TYPE_CHECKING:
     from auditor.config import Config
@@ -31,7 +31,7 @@ Examples:
     "--config",
     "config_path",
     type=click.Path(path_type=Path),
-    help="Configuration file, for its rules and identity key.",
+    help="Configuration file, for its rules, waivers and identity key.",
 )
 @click.option(
     "--rules",
@@ -41,6 +41,9 @@ Examples:
     metavar="FOLDER",
     help="A rule folder beside the shipped pack. Repeatable.",
 )
+@click.option("--no-waivers", is_flag=True, help="Count accepted risks too.")
+@click.option("--notify", is_flag=True, help="Send the notices that an audit would; without it no network is touched.")
+@_notices.floor
 @_options.reported
 def command(
     files: tuple[Path, ...],
@@ -56,14 +59,18 @@ def command(
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, ()) if config_path else None
+    signer = _sealing.signer(options, settings.identity_key if settings else None)
     rules = pipeline.rule_files(settings, folders)
+    held = pipeline.accepted(settings, now) if settings and not options["no_waivers"] else ()
     with Evidence(now) as evidence:
         evidence.add_files(files)
-        run = pipeline.Run(rules=rules, identity=_identity(settings, quiet=options["quiet"]), now=now)
+        whose = _identity(settings, quiet=options["quiet"])
+        run = pipeline.Run(rules=rules, identity=whose, now=now, waivers=held)
         report = pipeline.judge(evidence, run)
-    _options.deliver(
-        report, chosen, options["output"], verbose=options["verbose"], min_coverage=options["min_coverage"]
-    )
+    if settings and options["notify"]:
+        floor = Severity(options["notify_on"])
+        report = _notices.tell(report, settings, _options.sources(settings), floor=floor, quiet=options["quiet"])
+    _options.deliver(report, chosen, options["output"], signer=signer, **_options.shown(options))
     return pipeline.exit_code(report, fail_on=Severity(options["fail_on"]), min_coverage=options["min_coverage"])
 
 

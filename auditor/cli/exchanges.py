@@ -1,4 +1,7 @@
-"""`auditor exchanges`: what a read-only key proves at each exchange, what must be attested, and what nobody can see."""
+"""`auditor exchanges`: what a read-only key proves at each exchange, what must be attested, and what nobody can see.
+
+Everything comes from the venue files and the catalogue; only the calls of one exchange in depth load its connector.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,23 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from auditor.cli import _voice
 from auditor.errors import UsageError
 from auditor.model.facts import catalogue
-from auditor.model.venue import VenueFile
 
-_HEAD = ("exchange", "name", "lifecycle", "a reading key shows", "facts to attest")
-_FOOT = "auditor exchanges ID says of one which boxes to tick, what is read, and where to look for the rest"
+if TYPE_CHECKING:
+    from auditor.model.venue import Origin, VenueFile
+
+_HEAD = ("exchange", "lifecycle", "keys shown", "proven", "attested", "nobody")
+_FOOT = """\
+keys shown: what a reading key is told of the account's own keys. The numbers
+are facts that such a key can prove, that only the owner can state, and that
+nobody can see: `auditor exchanges ID` names them, with what to tick and where
+to look for the rest."""
 _HELP = """Which permissions to tick at each exchange, what a reading key proves there, and known traps.
 
 \b
@@ -30,6 +39,16 @@ Examples:
 
 SHOWN = {"all": "all keys", "calling": "only the calling key", "none": "nothing of the key", None: "unknown"}
 """What a reading key shows of the account's keys, in words."""
+PLACES = {
+    "account": "the account",
+    "calling_key": "the key that asks",
+    "other_keys": "other keys that it may list",
+    "addresses": "withdrawal addresses",
+    "events": "the security log",
+    "withdrawals": "withdrawals, where `include` asks for them",
+    "venue": "the exchange",
+}
+"""Where a reading key shows facts, in words. A balance is shown only where `include` asks for it, too."""
 
 
 @click.command("exchanges", help=_HELP)
@@ -46,9 +65,8 @@ def command(exchange: str | None, form: str) -> None:
         close = difflib.get_close_matches(exchange, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
         raise UsageError(f"there is no exchange {exchange!r}", hint=hint)
-    venue = _venue.load(exchange)
-    told = _told(venue)
-    _voice.result(json.dumps(told, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_card(venue, told)))
+    told = _told(_venue.load(exchange))
+    _voice.result(json.dumps(told, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_card(told)))
 
 
 def _list(venues: Iterable[VenueFile], form: str) -> None:
@@ -56,7 +74,12 @@ def _list(venues: Iterable[VenueFile], form: str) -> None:
     if form == "json":
         _voice.result(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    told = [_HEAD, *((row["id"], row["name"], row["lifecycle"], row["proves"], str(row["attest"])) for row in rows)]
+    numbers = ("proven", "attested", "nobody")
+    brief = {"all": "all", "calling": "the calling one", "none": "none", None: "unknown"}
+    cells = [
+        (row["id"], row["lifecycle"], brief[row["inventory"]], *(str(row[name]) for name in numbers)) for row in rows
+    ]
+    told = [_HEAD, *cells]
     widths = [max(map(len, column)) for column in zip(*told, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in told]
     _voice.result("\n".join([*lines, "", _FOOT]))
@@ -64,20 +87,31 @@ def _list(venues: Iterable[VenueFile], form: str) -> None:
 
 def summary(venue: VenueFile) -> dict[str, Any]:
     """An exchange in a line, from its venue file alone: no connector is loaded for a list."""
+    from auditor.model import sight
+
+    seen = sight.view(venue)
     return {
         "id": venue.id,
         "name": venue.name,
-        "lifecycle": _lifecycle(venue),
+        "lifecycle": str(venue.policy_facts().get("venue.lifecycle", "unknown")),
         "credentials": list(venue.credentials),
         "inventory": venue.inventory,
-        "proves": SHOWN[venue.inventory],
-        "attest": len(venue.where),
-        "needs_more": len(venue.needs_more),
+        "keys": SHOWN[venue.inventory],
+        "proven": len(seen.of(sight.Sight.PROVEN)),
+        "beyond_reading": len(seen.of(sight.Sight.BEYOND)),
+        "attested": len(seen.of(sight.Sight.ATTESTED)),
+        "nobody": len(seen.of(sight.Sight.UNSEEN)),
     }
 
 
-def _lifecycle(venue: VenueFile) -> str:
-    return str(venue.policy_facts().get("venue.lifecycle", "unknown"))
+def facts_of(venue: VenueFile) -> dict[str, Any]:
+    """Every fact of an exchange by who can know it, as data. `proven` is by place, the others are fact paths."""
+    from auditor.model import sight
+
+    seen = sight.view(venue)
+    by_sight = {one.value: list(seen.of(one)) for one in sight.Sight if one is not sight.Sight.PROVEN}
+    proven = {place: list(names) for place, names in seen.places.items()}
+    return {"proven": proven, **by_sight, "lists_nobody_sees": list(seen.lists)}
 
 
 def _told(venue: VenueFile) -> dict[str, Any]:
@@ -85,58 +119,84 @@ def _told(venue: VenueFile) -> dict[str, Any]:
     from auditor.exchanges import _load
 
     connector = _load.connector(venue.id)
+    permissions = {"tick": list(venue.permissions_tick), "never": list(venue.permissions_never)}
+    policies = [
+        {"fact": one.fact, "value": one.value, "condition": one.condition, "sources": list(one.sources),
+         "as_of": one.as_of, "confidence": one.confidence}
+        for one in venue.policies
+    ]  # fmt: skip
     return {
-        "id": venue.id,
-        "name": venue.name,
-        "lifecycle": _lifecycle(venue),
-        "credentials": list(venue.credentials),
-        "inventory": venue.inventory,
+        **{name: value for name, value in summary(venue).items() if not isinstance(value, int)},
         "warn_before_first_call": venue.warn_before_first_call,
-        "permissions": {"tick": list(venue.permissions_tick), "never": list(venue.permissions_never)},
+        "permissions": {**permissions, **_origin(venue.permissions_origin)},
+        "include_needs": venue.include_needs,
+        "facts": facts_of(venue),
         "reads": [f"{one.verb} {one.path}" for one in connector.endpoints] if connector else [],
         "attest": {fact: {"ask": catalogue()[fact].ask, "where": place} for fact, place in venue.where.items()},
         "needs_more": venue.needs_more,
         "hidden": list(venue.hidden),
-        "policies": [
-            {
-                "fact": policy.fact,
-                "value": policy.value,
-                "condition": policy.condition,
-                "as_of": policy.as_of,
-                "confidence": policy.confidence,
-                "sources": list(policy.sources),
-            }
-            for policy in venue.policies
-        ],
+        "policies": policies,
+        "remedies": {name: {"steps": list(one.steps), **_origin(one.origin)} for name, one in venue.remedies.items()},
         "traps": list(venue.traps),
     }
 
 
-def _card(venue: VenueFile, told: dict[str, Any]) -> list[str]:
-    lines = [f"{venue.name} ({venue.id}, {told['lifecycle']})"]
-    lines += _section("Before the first call", [venue.warn_before_first_call] if venue.warn_before_first_call else [])
-    lines += _section(
-        "Make a key with",
-        [f"tick: {', '.join(venue.permissions_tick) or 'nothing'}", f"never: {', '.join(venue.permissions_never)}"],
-    )
-    lines += _section("A reading key shows of the account's keys", [SHOWN[venue.inventory]])
-    lines += _section("A reading key is used for", told["reads"])
-    lines += _section(
-        "Only you can say", [f"{fact}: {about['ask']} ({about['where']})" for fact, about in told["attest"].items()]
-    )
-    lines += _section(
-        "Needs more than reading, so it is not asked for", [f"{fact}: {why}" for fact, why in venue.needs_more.items()]
-    )
-    lines += _section("Nobody can see", venue.hidden)
-    lines += _section("Policies (null: nobody could establish it)", [_policy(policy) for policy in told["policies"]])
-    return [*lines, *_section("Traps", venue.traps)]
+def _origin(origin: Origin) -> dict[str, Any]:
+    return {"sources": list(origin.sources), "as_of": origin.as_of, "confidence": origin.confidence}
+
+
+def based_on(origin: dict[str, Any]) -> str:
+    """What something rests on, in a few words: how sure, of when, and that nobody wrote it down where that is so."""
+    dated = origin["as_of"] or "undated"
+    return f"{origin['confidence']}, {dated}{'' if origin['sources'] else ', no source'}"
+
+
+def _card(told: dict[str, Any]) -> list[str]:
+    facts, permissions = told["facts"], told["permissions"]
+    elsewhere = [fact for fact in facts["attested"] if fact not in told["attest"]]
+    asked = [f"{fact}: {about['ask']} ({about['where']})" for fact, about in told["attest"].items()]
+    sections = {
+        "Before the first call": [told["warn_before_first_call"]] if told["warn_before_first_call"] else [],
+        f"Make a key with ({based_on(permissions)})": [
+            f"tick: {', '.join(permissions['tick']) or 'nothing'}",
+            f"never: {', '.join(permissions['never'])}",
+        ],
+        "A reading key shows of the account's keys": [told["keys"]],
+        "A reading key proves": [f"{PLACES[place]}: {', '.join(names)}" for place, names in facts["proven"].items()],
+        "A reading key is used for": told["reads"],
+        "What `include` needs": [f"{name}: {needs}" for name, needs in told["include_needs"].items()],
+        "Only you can say": [*asked, *_by_scope("also of", elsewhere)],
+        "Under a condition, or with more than reading": [f"{fact}: {why}" for fact, why in told["needs_more"].items()],
+        "Nobody can see": [*told["hidden"], *unseen(facts)],
+        "Policies (null: nobody could establish it)": [_policy(policy) for policy in told["policies"]],
+        "Remedies": [f"{name} ({based_on(one)}): {' '.join(one['steps'])}" for name, one in told["remedies"].items()],
+        "Traps": told["traps"],
+    }
+    lines = [f"{told['name']} ({told['id']}, {told['lifecycle']})"]
+    return lines + [line for title, items in sections.items() for line in _section(title, items)]
+
+
+def unseen(facts: dict[str, Any]) -> list[str]:
+    """The facts that no API shows and no owner is asked for; a list of which nothing is shown in one word."""
+    lists = {"api_keys": "api_key.", "addresses": "address.", "events": "event.", "withdrawals": "withdrawal."}
+    whole = tuple(lists[name] for name in facts["lists_nobody_sees"])
+    single = [fact for fact in facts["unseen"] if not fact.startswith(whole)]
+    told = [f"any row of: {', '.join(facts['lists_nobody_sees'])}"] if whole else []
+    return [*told, *_by_scope("of", single)]
+
+
+def _by_scope(lead: str, facts: Iterable[str]) -> list[str]:
+    """A line a scope, with the names of its facts."""
+    scopes: dict[str, list[str]] = {}
+    for fact in facts:
+        scopes.setdefault(fact.partition(".")[0], []).append(fact.partition(".")[2])
+    return [f"{lead} {scope}: {', '.join(names)}" for scope, names in scopes.items()]
 
 
 def _policy(policy: dict[str, Any]) -> str:
-    value = json.dumps(policy["value"])
     condition = f"; {policy['condition']}" if policy["condition"] else ""
     dated = f", {policy['as_of']}" if policy["as_of"] else ""
-    return f"{policy['fact']} = {value} ({policy['confidence']}{dated}){condition}"
+    return f"{policy['fact']} = {json.dumps(policy['value'])} ({policy['confidence']}{dated}){condition}"
 
 
 def _section(title: str, items: Iterable[str]) -> list[str]:

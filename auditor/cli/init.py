@@ -43,6 +43,7 @@ accounts:
 {credentials}    attestations: attest/{name}.yaml   # what no API shows; `auditor attest {name}` asks for it
     # tags: [personal]
     # expected_keys: {{count: 3, as_of: 2026-11-01}}   # API keys you counted in the exchange's web page
+    # include: [balances, withdrawals]   # read only where you ask: what the account holds, and what left it
 # rules: [rules/]              # folders with rules of your own, beside the shipped ones
 # waivers: waivers.yaml        # risks you accepted, with reason, owner and end
 # identity_key: file:~/.config/auditor/identity.key       # the same on every machine that shares a history

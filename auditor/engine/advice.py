@@ -34,19 +34,27 @@ def causes(findings: Iterable[Finding]) -> tuple[UnknownCause, ...]:
     )
 
 
-def questions(findings: Iterable[Finding], venue: VenueFile | None) -> tuple[Question, ...]:
+def questions(
+    findings: Iterable[Finding], venue: VenueFile | None, decided: Mapping[str, float] | None = None
+) -> tuple[Question, ...]:
     """What only the owner can say, most valuable first: `gain` is what score.low could gain by the answers alone.
 
     A rule that waits for several answers shares its weight between them. What is asked of a row is asked of each row.
+    `decided` is fact -> how many possible ways to lose funds it would decide: deciding all of them is worth as much as
+    a critical rule.
     """
     narrows: dict[_Asked, dict[str, Severity]] = defaultdict(dict)
     weights: dict[_Asked, float] = defaultdict(float)
+    findings = list(findings)
     for rule, (severity, asked) in sorted(_open_rules(findings).items()):
         for one in asked:
             narrows[one][rule] = severity
             weights[one] += score.weight(severity) / len(asked)
     where = venue.where if venue else {}
-    ordered = sorted(narrows, key=lambda one: (-round(weights[one], 9), one[0], one[1].label if one[1] else ""))
+    ways = _ways(decided or {}, narrows)
+    whole = math.fsum((decided or {}).values()) or 1.0
+    value = {one: weights[one] + score.weight(Severity.CRITICAL) * ways.get(one, 0.0) / whole for one in {*narrows, *ways}}
+    ordered = sorted(value, key=lambda one: (-round(value[one], 9), one[0], one[1].label if one[1] else ""))
     return tuple(
         Question(
             fact=fact,
@@ -55,9 +63,29 @@ def questions(findings: Iterable[Finding], venue: VenueFile | None) -> tuple[Que
             narrows=tuple(sorted(narrows[fact, whom], key=lambda rule: (narrows[fact, whom][rule].rank, rule))),
             gain=math.exp(weights[fact, whom]),
             subject=whom,
+            ways=round(ways.get((fact, whom), 0.0), 6),
         )
         for fact, whom in ordered
     )
+
+
+def important(question: Question) -> bool:
+    """Whether an answer could move more than half a medium rule, or decide a way to lose funds."""
+    return question.ways > 0 or math.log(question.gain) > score.weight(Severity.MEDIUM) / 2
+
+
+def _ways(decided: Mapping[str, float], asked: Iterable[_Asked]) -> dict[_Asked, float]:
+    """The same by question: what the owner can say is asked instead of the fact; a row's question counts where it is asked."""
+    found: dict[_Asked, float] = defaultdict(float)
+    asked = list(asked)
+    for fact, ways in sorted(decided.items()):
+        root = _asked(fact)
+        if root is None:
+            continue
+        rows = [one for one in asked if one[0] == root and one[1] is not None]
+        for one in rows or ([(root, None)] if root.startswith("account.") else []):
+            found[one] += ways / max(1, len(rows))
+    return found
 
 
 def _open_rules(findings: Iterable[Finding]) -> dict[str, tuple[Severity, tuple[_Asked, ...]]]:
@@ -85,14 +113,25 @@ def _asked(path: str) -> str | None:
 
 
 def fixes(findings: Sequence[Finding]) -> tuple[FixStep, ...]:
-    """One step a failing rule: everything it names, closed by one kind of change. Largest gain first, easiest next."""
+    """One step a failing rule: everything it names, closed by one kind of change. Largest gain first; among equals what
+    lies on a way to the money, then what is easy.
+
+    A rule whose failures were all accepted asks for nothing.
+    """
     failing: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         if finding.outcome is Outcome.FAIL and score.weight(finding.severity) > 0:
             failing[finding.rule].append(finding)
     effort = ("low", "medium", "high")
+    open_ = [group for group in failing.values() if not all(finding.waiver for finding in group)]
     ordered = sorted(
-        failing.values(), key=lambda group: (group[0].severity.rank, effort.index(group[0].fix.effort), group[0].rule)
+        open_,
+        key=lambda group: (
+            group[0].severity.rank,
+            not any(finding.on_path for finding in group),
+            effort.index(group[0].fix.effort),
+            group[0].rule,
+        ),
     )
     return tuple(
         FixStep(

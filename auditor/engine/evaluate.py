@@ -45,12 +45,20 @@ class SubjectOutcomes:
 class Evaluation:
     """Rules evaluated over an evidence file. Holds a locked DuckDB connection; use as a context manager."""
 
-    def __init__(self, evidence: Evidence, rules: Sequence[Rule], venues: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        evidence: Evidence,
+        rules: Sequence[Rule],
+        venues: Mapping[str, Mapping[str, Any]],
+        *,
+        also: Iterable[str] = (),
+    ) -> None:
+        """`also` are facts that no rule reads and `rows` will be asked for."""
         import duckdb
 
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
         self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
-        needed = {path_ for facts in self._facts.values() for path_ in facts}
+        needed = {path_ for facts in self._facts.values() for path_ in facts} | set(also)
         try:
             self._connection = open_views(evidence, needed, venues)
             for scope, of_scope in self.rules.items():
@@ -97,6 +105,22 @@ class Evaluation:
                 query = f"SELECT r{number}, count(*) FROM outcome_{scope} GROUP BY 1"  # noqa: S608
                 found[rule.id] = {_CODES[code]: count for code, count in self._connection.execute(query).fetchall()}
         return found
+
+    def rows(self, scope: str, facts: Sequence[str]) -> Iterator[tuple[int, bool, tuple[Any, ...]]]:
+        """The rows of a scope over the whole file: document (from 1), whether it is the unseen row, and those facts of it.
+
+        Facts are as rules see them, unknown ones None; a time is in microseconds since 1970.
+        """
+        unseen, order = ("unseen", "n") if scope in LISTS else ("FALSE", "doc")
+        times = {path for path in facts if catalogue()[path].kind == "time"}
+        columns = [f'"{catalogue()[path].name}"' for path in facts]
+        shown = [f"epoch_us({one})" if path in times else one for path, one in zip(facts, columns, strict=True)]
+        found = self._connection.cursor().execute(
+            f"SELECT {', '.join(['doc', unseen, *shown])} FROM {scope} ORDER BY doc, {order}"  # noqa: S608  (our own names)
+        )
+        while batch := found.fetchmany(1000):
+            for doc, is_unseen, *values in batch:
+                yield doc, is_unseen, tuple(values)
 
     def documents(self) -> Iterator[list[SubjectOutcomes]]:
         """For each document in order, its subjects with their outcomes, account and venue first."""

@@ -6,18 +6,18 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from auditor.engine import score
-from auditor.engine.derived import DERIVED, roots
+from auditor.engine.derived import DERIVED, of_all, roots
 from auditor.engine.evaluate import SubjectOutcomes
+from auditor.engine.state import of_row, state
 from auditor.model.evidence import Problem, Reason, Snapshot
 from auditor.model.facts import COMPLETENESS, LISTS, catalogue
 from auditor.model.normalise import short_id
 from auditor.model.report import BY_ANSWER, EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
 from auditor.model.rule import Rule
-from auditor.model.venue import FRESH_DAYS, Policy, VenueFile
+from auditor.model.venue import VenueFile, age, stale
 from auditor.redaction import mask_personal
 
 Fingerprint = Callable[..., str]
@@ -31,6 +31,7 @@ _SAID = {
     Outcome.ERROR: "Could not be evaluated: {}",
 }
 """What is said where the rule's own message, which states the fault, would claim too much."""
+_MENUS = "The menus may have other names by now"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)\}")
 _UNSEEN = {
     "api_key": "any API key that could not be listed",
@@ -44,6 +45,10 @@ _LIST_OF = {COMPLETENESS.get(scope, "account.events_cover_from"): key for scope,
 _TOLD = ("label", "masked_id", "sub_account", "asset", "network", "kind", "at", "name", "amount")
 _SCIENTIFIC = 1e20  # whole numbers from here on are shown as powers
 _UNLISTED = "unseen"
+_STAYING = {Reason.NOT_EXPOSED, Reason.PERMISSION_DENIED, Reason.NOT_COLLECTED, Reason.ATTESTATION_EXPIRED}
+"""Reasons that another run alone does not lift: then the owner's word is what is left."""
+_NOT_ASKED = "Not asked for: {}"
+_BY_HISTORY = "approve the inventory with `auditor keys approve`: every audit after that compares with it"
 _REMEDIES = {
     Reason.PERMISSION_DENIED: "the key may not read this; see `auditor exchanges` for what a reading key needs",
     Reason.IP_NOT_ALLOWED: "add the address this audit runs from to the key's IP list, or run it from an address on the list",
@@ -72,9 +77,9 @@ def of_document(
     findings: list[Finding] = []
     counted: Counter[str] = Counter([_UNLISTED])
     for subject in sorted(subjects, key=lambda one: (one.scope, sorted(map(str, one.facts.items())), one.number)):
-        whom = told.subject(subject, counted)
+        whom, row = told.subject(subject, counted), _row(snapshot, subject)
         findings += [
-            told.finding(rules[rule], outcome, whom, subject.facts) for rule, outcome in subject.outcomes.items()
+            told.finding(rules[rule], outcome, whom, subject.facts, row) for rule, outcome in subject.outcomes.items()
         ]
     account = told.subject(SubjectOutcomes(scope="account", number=0, unseen=False, facts={}, outcomes={}), counted)
     seen = {finding.rule for finding in findings}
@@ -82,6 +87,17 @@ def of_document(
         told.finding(rule, Outcome.NOT_APPLICABLE, account, {}) for id_, rule in rules.items() if id_ not in seen
     ]
     return sorted(findings, key=_worst_first)
+
+
+def source_of(snapshot: Snapshot, venue: VenueFile | None) -> Callable[[str], str]:
+    """Says in words where a fact of this account came from."""
+    return _Account(snapshot, venue, lambda *_parts: "")._source  # noqa: SLF001  (our own)
+
+
+def _row(snapshot: Snapshot, subject: SubjectOutcomes) -> dict[str, Any] | None:
+    """What stands in the list of a subject that is seen in one."""
+    rows = snapshot.rows(subject.scope) if subject.scope in LISTS and not subject.unseen else None
+    return rows[subject.number - 1] if rows else None
 
 
 def _worst_first(finding: Finding) -> tuple[Any, ...]:
@@ -111,9 +127,16 @@ class _Account:
         mark = mark if counted[mark] == 1 else f"{mark}-{counted[mark]}"
         return Subject(type=one.scope, fingerprint=mark, label=label_of(one.scope, one.facts))
 
-    def finding(self, rule: Rule, outcome: Outcome, subject: Subject, facts: Mapping[str, Any]) -> Finding:
+    def finding(
+        self,
+        rule: Rule,
+        outcome: Outcome,
+        subject: Subject,
+        facts: Mapping[str, Any],
+        row: Mapping[str, Any] | None = None,
+    ) -> Finding:
         missing = self._missing(rule, subject, facts) if outcome in _OPEN else ()
-        evidence = [self._evidence(path, facts[path]) for path in rule.facts if path in facts]
+        evidence = [self._evidence(path, facts[path], row or {}) for path in rule.facts if path in facts]
         named = (rule.id, self.snapshot.name, subject.fingerprint)
         return Finding(
             id=hashlib.sha256("\n".join(named).encode("utf-8", "replace")).hexdigest()[:16],
@@ -122,7 +145,7 @@ class _Account:
             severity=rule.severity,
             outcome=outcome,
             subject=subject,
-            message=_SAID[outcome].format(rule.title) if outcome in _SAID else _message(rule, subject, facts),
+            message=self._message(rule, outcome, subject, facts),
             why=rule.why,
             how_we_know=rule.how_we_know,
             missing=missing,
@@ -131,16 +154,38 @@ class _Account:
             gain=score.gain(rule.severity) if outcome in {Outcome.FAIL, *_OPEN} else None,
             controls=rule.controls,
             incidents=rule.incidents,
+            state=state(rule, facts, of_row(subject.type, row)) if outcome is Outcome.FAIL else None,
         )
+
+    def _message(self, rule: Rule, outcome: Outcome, subject: Subject, facts: Mapping[str, Any]) -> str:
+        if outcome is Outcome.NOT_APPLICABLE and self._not_asked(rule, facts):
+            return _NOT_ASKED.format(rule.title)
+        return _SAID[outcome].format(rule.title) if outcome in _SAID else _message(rule, subject, facts)
+
+    def _not_asked(self, rule: Rule, facts: Mapping[str, Any]) -> bool:
+        """Whether a rule has nothing to look at because what it is about is opt-in, and nobody opted in."""
+        if rule.applies_to == "withdrawal":
+            return self.snapshot.withdrawals is None
+        return "account.balance_asked_for" in rule.facts and facts.get("account.balance_asked_for") is False
 
     def _steps(self, rule: Rule) -> tuple[str, ...]:
         own = rule.fix.steps.get(self.snapshot.exchange)
         remedy = self.venue.remedies.get(rule.fix.remedy or "") if self.venue else None
-        return own or remedy or rule.fix.steps.get("default", ())
+        if own or remedy is None:
+            return own or rule.fix.steps.get("default", ())
+        read, now = remedy.origin.as_of, self.snapshot.collected_at
+        return (*remedy.steps, f"({_MENUS}: {age(read, now)}.)") if stale(read, now) else remedy.steps
 
-    def _evidence(self, path: str, value: Any) -> EvidenceLine:
+    def _evidence(self, path: str, value: Any, row: Mapping[str, Any]) -> EvidenceLine:
         shown = mask_personal(value) if isinstance(value, str) else value
-        return EvidenceLine(fact=path, value=shown, source=self._source(path))
+        source = self._source(path)
+        for said in of_all(path) if path.partition(".")[2] not in row else ():
+            # What holds for a whole list was not shown by whatever listed the row.
+            if self.snapshot.account.get(said.partition(".")[2]) is not None or (
+                self.venue and self.venue.policy(said)
+            ):
+                source = f"follows from {said} ({self._source(said)})"
+        return EvidenceLine(fact=path, value=shown, source=source)
 
     def _source(self, path: str) -> str:
         scope = path.partition(".")[0]
@@ -155,7 +200,7 @@ class _Account:
                 return f"follows from {inputs[0]} ({self._source(inputs[0])})"
         policy = self.venue.policy(path) or self.venue.policy(_venue_twin(path)) if self.venue else None
         if self.venue and policy:
-            return f"policy of {self.venue.name}, {_age(policy, self.snapshot.collected_at)}"
+            return f"policy of {self.venue.name}, {age(policy.as_of, self.snapshot.collected_at)}"
         return "evidence document"
 
     def _missing(self, rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> tuple[Missing, ...]:
@@ -163,15 +208,34 @@ class _Account:
         wanted = [path for path in rule.facts if path not in facts]
         if subject.unseen:
             whole = COMPLETENESS.get(subject.type, "account.events_cover_from")
+            spoken = dict.fromkeys(stand for path in wanted for stand in of_all(path))
             wanted = [path for path in wanted if not path.startswith(subject.type + ".")]
-            return (self._lack(whole), *[self._lack(path) for path in wanted])
-        return tuple(self._lack(path) for path in wanted)
+            problem = self._problem(whole)
+            listed = () if spoken and problem is None else (whole,)
+            answers = tuple(spoken) if problem is None or problem.reason in _STAYING else ()
+            return tuple(self._lack(path, facts) for path in (*listed, *answers, *wanted))
+        return tuple(self._lack(path, facts) for path in wanted)
 
-    def _lack(self, path: str) -> Missing:
-        settles = [root for root in roots(path) if root in catalogue()]
+    def _lack(self, path: str, facts: Mapping[str, Any]) -> Missing:
+        """What is missing where `path` is. Where the first thing that is asked for it is known, it is what else is open."""
+        every = [root for root in roots(path) if root in catalogue()]
+        settles = [root for root in every if not self._known(root, facts)] or every
+        first, asked = (next((root for root in listed if catalogue()[root].ask), None) for listed in (every, settles))
+        if first is not None and first != asked:
+            path = asked or settles[0]
         problem = next((found for root in settles if (found := self._problem(root))), None)
         reason = problem.reason if problem else Reason.NOT_EXPOSED
         return Missing(fact=path, reason=reason.value, how=self._how(path, settles, reason))
+
+    def _known(self, path: str, facts: Mapping[str, Any]) -> bool:
+        """Whether a fact is known, or was said never to have happened."""
+        scope, _, name = path.partition(".")
+        if path in facts or (scope == "account" and self.snapshot.account.get(name) is not None):
+            return True
+        never = name.replace("_changed_at", "_ever_changed") if name.endswith("_changed_at") else None
+        since = name.replace("_ever_changed", "_changed_at") if name.endswith("_ever_changed") else None
+        held = self.snapshot.account
+        return bool((never and held.get(never) is False) or (since and held.get(since) is not None))
 
     def _problem(self, path: str) -> Problem | None:
         """Why a fact is missing: the problem that names it or its list; else, of a fact that only an API shows, one that
@@ -191,24 +255,15 @@ class _Account:
         if reason is Reason.PERMISSION_DENIED and own and self.venue:
             return self.venue.needs_more[own]
         asked = next((root for root in settles if catalogue()[root].ask), None)
-        if asked and reason in {
-            Reason.NOT_EXPOSED,
-            Reason.ATTESTATION_EXPIRED,
-            Reason.PERMISSION_DENIED,
-            Reason.NOT_COLLECTED,
-        }:
+        if asked and reason in _STAYING:
             return f"{BY_ANSWER}{catalogue()[asked].ask}{self._where(asked)}"
+        if reason is Reason.NOT_EXPOSED and any("history" in catalogue()[root].by for root in settles):
+            return _BY_HISTORY
         return _REMEDIES.get(reason, "no read-only key of this exchange shows it, and nobody can answer it")
 
     def _where(self, path: str) -> str:
         place = self.venue.where.get(path) if self.venue else None
         return f" (look at: {place})" if place else ""
-
-
-def _age(policy: Policy, now: datetime) -> str:
-    if policy.as_of is None:
-        return "undated"
-    return f"as of {policy.as_of}{f' (older than {FRESH_DAYS} days)' if policy.stale(now) else ''}"
 
 
 def _venue_twin(path: str) -> str:
@@ -260,5 +315,5 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() and abs(value) < _SCIENTIFIC else f"{value:g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < _SCIENTIFIC else f"{value:.12g}"
     return str(value)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from auditor.engine.derived import DERIVED, closure
+from auditor.engine.derived import DERIVED, LOOKED_THROUGH, closure
 from auditor.engine.intake import Evidence
 from auditor.model.facts import COMPLETENESS, LISTS, SCOPES, Fact, catalogue, format_time
 from auditor.model.normalise import UNKNOWN_MARK
 
+LOOK_BACK_DAYS = 90
+"""How far a security log has to reach back, or to the making of the account: one that does not holds lines nobody saw."""
 _SQL_TYPES = {
     "bool": "BOOLEAN",
     "int": "BIGINT",
@@ -29,6 +31,7 @@ _SMALLEST_BUFFER = 2**18  # bytes; DuckDB reads a file in parallel by buffers of
 _BROKEN = "'malformed_response', 'implausible_response'"
 _DELIBERATE = "'not_exposed', 'not_collected', 'permission_denied', 'attestation_expired'"
 _NAMED = "list_contains(p.facts, '{}')"
+_ASKED = " AND p.reason <> 'not_collected'"  # what is opt-in and was not asked for is no trouble
 _LOCKED = (
     "SET temp_directory = ''",
     "SET autoinstall_known_extensions = false",
@@ -49,7 +52,7 @@ def open_views(evidence: Evidence, facts: Iterable[str], venues: Mapping[str, Ma
     """
     import duckdb
 
-    needed = closure({*facts, *COMPLETENESS.values(), "account.events_cover_from"})
+    needed = closure({*facts, *COMPLETENESS.values(), "account.events_cover_from", "account.created_at"})
     by_scope = {
         scope: [catalogue()[path_] for path_ in needed if catalogue()[path_].scope == scope] for scope in SCOPES
     }
@@ -80,7 +83,7 @@ def _load(connection: Any, evidence: Evidence, by_scope: dict[str, list[Fact]]) 
         **{key: _struct(by_scope[scope]) + "[]" for scope, key in LISTS.items()},
         UNKNOWN_MARK: "VARCHAR[]",
         "problems": "STRUCT(reason VARCHAR, facts VARCHAR[])[]",
-        "sources": "MAP(VARCHAR, STRUCT(contradicts VARCHAR))",
+        "sources": 'MAP(VARCHAR, STRUCT("by" VARCHAR, "at" VARCHAR, contradicts VARCHAR))',
     }
     listed = ", ".join(f"{name}: '{type_}'" for name, type_ in columns.items())
     largest = max(3 * evidence.longest, _SMALLEST_BUFFER)  # 1e15 is spelled 1000000000000000.0
@@ -106,6 +109,8 @@ def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime) ->
     """The table of `scope`, one row a document: given, else from the venue file, else derived, level by level."""
     given = [f'{_given(scope, fact)} AS "{fact.name}"' for fact in facts]
     extra = [f"TIMESTAMPTZ '{format_time(now)}' AS now_", *_COUNTS] if scope == "account" else []
+    if scope == "account" and any(fact.name == "last_small_withdrawal_at" for fact in facts):
+        extra.append(_LAST_ARRIVAL)  # its columns are read only where it is needed
     query = (
         f"SELECT d.doc, d.{UNKNOWN_MARK} AS marks{', '.join(['', *extra, *given])} "  # noqa: S608  (our own names)
         "FROM docs d LEFT JOIN catalogue c ON c.exchange = d.account.exchange"
@@ -127,17 +132,30 @@ def _problems(condition: str) -> str:
     return f"coalesce(len(list_filter(d.problems, lambda p: {condition})), 0)"
 
 
+def _until(fact: str) -> str:
+    """When the owner spoke of a whole list by `fact`. A day lasts until its end."""
+    said = f"""d.sources['{fact}']."at\""""
+    ends = f"to_days(CASE WHEN length({said}) = 10 THEN 1 ELSE 0 END)"
+    return f"TRY_CAST({said} AS TIMESTAMPTZ) + {ends} AS {fact.partition('.')[2]}_until"
+
+
+_ANSWERS = """list_filter(map_values(d.sources), lambda s: s."by" IN ('attest', 'config'))"""
 _COUNTS = (
     "len(d.addresses) AS address_count",
     "len(d.withdrawals) AS withdrawal_count",
     f"{_problems(_NAMED.format('addresses'))} AS address_trouble_count",
     f"{_problems(_NAMED.format('withdrawals'))} AS withdrawal_trouble_count",
+    f"{_problems(_NAMED.format('account.balance_usd') + _ASKED)} AS balance_trouble_count",
     f"{_problems(f'p.reason IN ({_BROKEN})')} AS broken_count",
     f"{_problems(f'p.reason NOT IN ({_BROKEN}, {_DELIBERATE})')} AS failed_count",
     "coalesce(len(list_filter(map_values(d.sources), lambda s: s.contradicts IS NOT NULL)), 0) AS contradicted_count",
+    f'coalesce(list_transform({_ANSWERS}, lambda s: TRY_CAST(left(s."at", 10) AS DATE)), []) AS answered_on',
+    *map(_until, LOOKED_THROUGH),
 )
 
 
+_ARRIVED = """list_filter(d.withdrawals, lambda one: one."state" = 'done')"""
+_LAST_ARRIVAL = f'list_max(list_transform({_ARRIVED}, lambda one: one."at")) AS last_arrival'
 _UNSEEN_FACTS = {
     # A key that was not listed did not make the calls, if the one that did was seen and no list of keys failed.
     "api_key.is_audit_key": "CASE WHEN list_bool_or(list_transform(d.api_keys, lambda key: key.is_audit_key)) "
@@ -194,10 +212,11 @@ def _rows(connection: Any, scope: str, facts: list[Fact]) -> None:
 def _unseen(scope: str) -> str:
     key = LISTS[scope]
     if scope == "event":
-        return f"d.{key} IS NULL OR account.events_cover_from IS NULL"
+        reaches = f"greatest(account.now_ - INTERVAL '{LOOK_BACK_DAYS}' DAY, account.created_at)"
+        return f"d.{key} IS NULL OR account.events_cover_from IS NULL OR account.events_cover_from > {reaches}"
     incomplete = f"account.{COMPLETENESS[scope].partition('.')[2]} IS NOT TRUE"
     if scope == "withdrawal":  # opt-in: a list nobody asked for holds no unseen subject
-        failed = _problems(f"{_NAMED.format(key)} AND p.reason <> 'not_collected'")
+        failed = _problems(_NAMED.format(key) + _ASKED)
         asked = f"(d.{key} IS NOT NULL OR {failed} > 0)"
         return f"{asked} AND {incomplete}"
     return f"d.{key} IS NULL OR {incomplete}"

@@ -6,6 +6,7 @@ A connector never holds a client. It is handed `fetch(endpoint, params)`, which 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from auditor.model.facts import LISTS, catalogue
 from auditor.redaction import printable, scrub
 
 T = TypeVar("T")
+_MOST_DETAILS = 50
+"""Problems of one endpoint that are told in full."""
+_MOST_DETAILS = 50
+"""Problems of one endpoint that are told in full."""
 _LONGEST_DETAIL = 400
 
 
@@ -202,10 +207,15 @@ class Connector(Protocol):
         ...
 
 
+UNSTORED = frozenset({"public_id", "goes_to"})
+"""What a row may carry that is no fact and goes no further than the snapshot is made."""
+
+
 @dataclass(slots=True)
 class Sheet:
-    """The facts one key showed. Rows may carry `public_id` beside catalogue facts: it identifies the key and is dropped
-    before anything is stored. A list stays None until an endpoint showed it.
+    """The facts one key showed. Rows may carry `public_id` beside catalogue facts, which identifies a key or an address, and
+    `goes_to`, where a withdrawal went: both are dropped before anything is stored. A list stays None until an endpoint
+    showed it.
     """
 
     account: dict[str, Any] = field(default_factory=dict)
@@ -215,6 +225,7 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
     account_id: str | None = None
     """The venue's id of the account, to notice two keys of different accounts. Never stored."""
+    _told: Counter[str | Problem] = field(default_factory=Counter, repr=False, compare=False)
 
     @contextmanager
     def reading(self, endpoint: Endpoint, *shows: str) -> Iterator[Seen]:
@@ -230,10 +241,15 @@ class Sheet:
             self.problem(endpoint, Reason.MALFORMED_RESPONSE, str(error), *shows)
 
     def problem(self, endpoint: Endpoint, reason: Reason, detail: str, *shows: str) -> None:
-        """Something that could not be observed. `detail` may quote the venue: it is cleaned here."""
-        cleaned = printable(scrub(detail), limit=_LONGEST_DETAIL)
+        """Something that could not be observed. `detail` may quote the venue: it is cleaned here.
+
+        An answer may be wrong in a million places: from some point on no more is said than which facts are affected.
+        """
+        full = self._told[endpoint.name] >= _MOST_DETAILS
+        cleaned = "and more of the kind" if full else printable(scrub(detail), limit=_LONGEST_DETAIL)
         problem = Problem(endpoint=endpoint.name, reason=reason, detail=cleaned, facts=shows)
-        if problem not in self.problems:
+        if problem not in self._told:
+            self._told.update([problem, endpoint.name])
             self.problems.append(problem)
 
 

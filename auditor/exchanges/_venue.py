@@ -15,7 +15,8 @@ from typing import Any
 from auditor import yamlio
 from auditor.errors import Fault, InputError
 from auditor.model.facts import catalogue, parse_time, suggestion
-from auditor.model.venue import INVENTORY, Policy, VenueFile
+from auditor.model.settings import OPT_IN
+from auditor.model.venue import INVENTORY, SHOWN, Origin, Policy, Remedy, VenueFile, shown_paths
 
 _KEYS = {
     "id",
@@ -32,7 +33,12 @@ _KEYS = {
     "hidden",
     "warn_before_first_call",
     "inventory",
+    "shows",
+    "include_needs",
+    "beyond_reading",
 }
+_ORIGIN_KEYS = {"sources", "as_of", "confidence"}
+_CONFIDENCE = ("high", "medium", "low")
 _POLICY_KEYS = {"value", "sources", "as_of", "confidence", "condition"}
 _AS_OF = re.compile(r"\d{4}(-\d\d){0,2}\Z")
 
@@ -77,12 +83,29 @@ def load(exchange: str) -> VenueFile:
         policies=tuple(_policies(table)),
         where=table.get("where", {}),
         needs_more=table.get("needs_more", {}),
-        remedies={name: tuple(steps) for name, steps in table.get("remedies", {}).items()},
+        remedies={name: _remedy(row) for name, row in table.get("remedies", {}).items()},
         traps=tuple(table.get("traps", [])),
         hidden=tuple(table.get("hidden", [])),
         warn_before_first_call=table.get("warn_before_first_call"),
         inventory=table.get("inventory"),
+        permissions_origin=_origin(permissions),
+        shows={place: tuple(names) for place, names in table.get("shows", {}).items()},
+        include_needs=table.get("include_needs", {}),
+        beyond_reading=tuple(table.get("beyond_reading", [])),
     )
+
+
+def _origin(row: Mapping[str, Any]) -> Origin:
+    return Origin(
+        sources=tuple(row.get("sources", [])),
+        as_of=None if row.get("as_of") is None else str(row["as_of"]),
+        confidence=row.get("confidence", "low"),
+    )
+
+
+def _remedy(row: Any) -> Remedy:
+    """Steps alone are steps that nobody has written down a source for."""
+    return Remedy(steps=tuple(row)) if isinstance(row, list) else Remedy(steps=tuple(row["steps"]), origin=_origin(row))
 
 
 def _policies(table: dict[str, Any]) -> list[Policy]:
@@ -114,9 +137,42 @@ def _faults(document: yamlio.Document, exchange: str) -> list[Fault]:
     faults += _date_faults(document, table["lifecycle"], "lifecycle")
     for fact, row in table["policies"].items():
         faults += _policy_faults(document, fact, row)
+    faults += _origin_faults(document, table.get("permissions", {}), {"tick", "never"}, "permissions")
+    for name, row in table.get("remedies", {}).items():
+        if not isinstance(row, list):
+            faults += _origin_faults(document, row, {"steps"}, "remedies", name)
+    faults += _shown_faults(document, table.get("shows", {}))
+    needs = table.get("include_needs", {})
+    faults += [document.fault("cannot be asked for", "include_needs", name) for name in needs.keys() - set(OPT_IN)]
     for section in ("where", "needs_more"):
         unknown = [fact for fact in table.get(section, {}) if fact not in catalogue() and "." in fact]
         faults += [document.fault(f"unknown fact {fact}{suggestion(fact)}", section, fact) for fact in unknown]
+    return faults
+
+
+def _origin_faults(document: yamlio.Document, row: Any, also: set[str], *place: str) -> list[Fault]:
+    if not isinstance(row, dict) or row.keys() - _ORIGIN_KEYS - also:
+        return [
+            document.fault(f"needs {', '.join(sorted(also))}, and of {', '.join(sorted(_ORIGIN_KEYS))} only", *place)
+        ]
+    if row.get("confidence", "low") not in _CONFIDENCE:
+        return [document.fault(f"must be one of {', '.join(_CONFIDENCE)}", *place, "confidence")]
+    if row.get("confidence") == "high" and not row.get("sources"):
+        return [document.fault("is sure of what has no source", *place)]
+    return _date_faults(document, row, *place)
+
+
+def _shown_faults(document: yamlio.Document, shows: Any) -> list[Fault]:
+    """A fact that only the owner, or nobody, can state is not shown by a key."""
+    faults = [
+        document.fault(f"must be one of {', '.join(SHOWN)}", "shows", place) for place in shows.keys() - set(SHOWN)
+    ]
+    for place in shows.keys() & set(SHOWN):
+        paths = shown_paths(place, shows[place])
+        wrong = [path for path in paths if path not in catalogue() or not catalogue()[path].by & {"api", "derived"}]
+        faults += [
+            document.fault(f"{path} is not shown by any API{suggestion(path)}", "shows", place) for path in wrong
+        ]
     return faults
 
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from auditor.exchanges import _binance_funds
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Seen, Sheet, by_code, by_status, failure
 from auditor.exchanges._shape import Shape, ShapeError, bound
 from auditor.model.evidence import Reason
@@ -48,7 +49,9 @@ STATUS = _endpoint("system/status", _LIGHT, "wallet", public=True)
 TIME = _endpoint("time", _CLOCK, "binance-spot-api-docs/rest-api/general-endpoints", "public", public=True)
 
 _MAIN_ONLY = (SUB_ACCOUNTS, SUB_KEYS, SUB_KEY_IPS)
-endpoints = (RESTRICTIONS, ACCOUNT_STATUS, SPOT_ACCOUNT, ADDRESSES, QUOTA, *_MAIN_ONLY, STATUS, TIME)
+_ALWAYS = (RESTRICTIONS, ACCOUNT_STATUS, SPOT_ACCOUNT, ADDRESSES, QUOTA, *_MAIN_ONLY, STATUS, TIME)
+endpoints = (*_ALWAYS, *_binance_funds.ENDPOINTS)
+funds = _binance_funds.funds(SPOT_ACCOUNT)
 clock = TIME
 
 _FAILURES = by_code(

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+from auditor.exchanges import _bybit_funds
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Seen, Sheet, Unavailable, by_code, failure
 from auditor.exchanges._shape import Shape, ShapeError, bound, shown_names
 from auditor.model.evidence import Reason
@@ -43,8 +44,8 @@ SUB_KEYS = _endpoint("user/sub-apikeys", "user/list-sub-apikeys", 10)
 ADDRESSES = _endpoint("asset/withdraw/query-address", "asset/withdraw/withdraw-address", 300)
 STATUS = _endpoint("system/status", "system-status", 600, 5, public=True)
 TIME = _endpoint("market/time", "market/time", 600, 5, public=True)
-endpoints = (KEY, SUBS, SUB_PAGES, SUB_IDS, SUB_KEYS, ADDRESSES, STATUS, TIME)
-clock = TIME
+endpoints = (KEY, SUBS, SUB_PAGES, SUB_IDS, SUB_KEYS, ADDRESSES, STATUS, TIME, *_bybit_funds.ENDPOINTS)
+clock, funds = TIME, _bybit_funds.FUNDS
 
 _FAILURES = by_code(
     {

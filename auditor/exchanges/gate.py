@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from auditor.exchanges import _gate_funds
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Seen, Sheet, by_code, by_status, failure
 from auditor.exchanges._shape import Shape, ShapeError, bound
 from auditor.model.evidence import Reason
@@ -45,8 +46,8 @@ SUBS = _endpoint("sub_accounts", "subAccounts", 80)
 SUB_KEYS = _endpoint("sub_accounts/{user_id}/keys", "subAccounts", 80)
 ADDRESSES = _endpoint("wallet/saved_address", "wallet", 200)
 TIME = _endpoint("spot/time", "spot", 200, public=True)
-endpoints = (DETAIL, KEYS, SUBS, SUB_KEYS, ADDRESSES, TIME)
-clock = TIME
+endpoints = (DETAIL, KEYS, SUBS, SUB_KEYS, ADDRESSES, TIME, *_gate_funds.ENDPOINTS)
+clock, funds = TIME, _gate_funds.FUNDS
 
 _FAILURES = by_code(
     {

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from auditor.exchanges import _kraken_funds
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Sheet, failure
 from auditor.exchanges._shape import Shape, ShapeError, bound, unless
 from auditor.model.evidence import Reason
@@ -39,7 +40,8 @@ KEY = _endpoint("POST", "private", "GetApiKeyInfo", _COUNTER, "account-data/get-
 ADDRESSES = _endpoint("POST", "private", "WithdrawAddresses", _COUNTER, "funding/get-withdrawal-addresses")
 STATUS = _endpoint("GET", "public", "SystemStatus", _PUBLIC, "market-data/get-system-status")
 
-endpoints = (KEY, ADDRESSES, STATUS)
+endpoints = (KEY, ADDRESSES, STATUS, *_kraken_funds.ENDPOINTS)
+funds = _kraken_funds.FUNDS
 # A nonce is no time: it must only grow. Asking again after "Invalid nonce" would push the owner's bot on the same key
 # out of step and bring the lockout nearer, so no clock is offered to learn from.
 clock: Endpoint | None = None

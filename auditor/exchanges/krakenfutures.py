@@ -6,6 +6,7 @@ Source of every fact: https://docs.kraken.com/api-reference/ unless said otherwi
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Seen, Sheet, by_code, by_status, failure
@@ -51,6 +52,7 @@ _FAILURES = {
         }
     ).items()
 } | {"server error": failure(Reason.VENUE_INCIDENT, "Server Error")}
+_WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 _REFUSED = "authenticationerror"
 _NO_KEY = failure(
     Reason.INVALID_KEY,
@@ -157,7 +159,13 @@ def _powers(seen: Seen, row: Shape) -> dict[str, Any]:
 
 
 def _levels(table: Shape) -> dict[str, str]:
-    return {area: table[area].text().strip() for area in table.keys()}  # noqa: SIM118
+    """Area -> level. What is no plain word is named without being repeated: it may be anything."""
+    told = {area: table[area].text().strip() for area in table.keys()}  # noqa: SIM118
+    return {_plain(area): _plain(level) for area, level in told.items()}
+
+
+def _plain(word: str) -> str:
+    return word if _WORD.fullmatch(word) else "?"
 
 
 def _binding(seen: Seen, row: Shape) -> tuple[bool | None, list[str] | None]:

@@ -8,4 +8,4 @@ ccxt_class, credentials, serial = "myokx", okx.credentials, okx.serial
 classify, server_time = okx.classify, okx.server_time
 
 _SITE = okx.Site("eea.okx.com", "https://my.okx.com/docs-v5/en/")
-endpoints, clock, collect = _SITE.endpoints, _SITE.clock, _SITE.collect
+endpoints, clock, funds, collect = _SITE.endpoints, _SITE.clock, _SITE.funds, _SITE.collect

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from auditor.exchanges import _okx_funds
 from auditor.exchanges._base import Answer, Door, Endpoint, Failure, Limit, Seen, Sheet, by_code, by_status, failure
 from auditor.exchanges._shape import Shape, ShapeError, bound, shown_names, unless
 from auditor.model.evidence import Reason
@@ -43,7 +44,8 @@ QUOTA = _endpoint("asset/currencies", Limit(calls=6, seconds=1))
 STATUS = _endpoint("system/status", Limit(calls=1, seconds=5, per="address"), public=True)
 TIME = _endpoint("public/time", Limit(calls=10, seconds=2, per="address"), public=True)
 
-endpoints = (CONFIG, SUB_ACCOUNTS, SUB_KEYS, QUOTA, STATUS, TIME)
+endpoints = (CONFIG, SUB_ACCOUNTS, SUB_KEYS, QUOTA, STATUS, TIME, *_okx_funds.ENDPOINTS)
+funds = _okx_funds.FUNDS
 clock = TIME
 
 _NO_SUCH_KEY = (
@@ -94,6 +96,7 @@ class Site:
         self._here = {endpoint: replace(endpoint, host=host, source=docs) for endpoint in endpoints}
         self.endpoints = tuple(self._here.values())
         self.clock = self._here[TIME]
+        self.funds = funds.through(lambda door: _DoorTo(door, self._here))
 
     async def collect(self, door: Door, sheet: Sheet) -> None:
         """As of the global site."""

@@ -11,4 +11,4 @@ ccxt_class, credentials, serial = "okxus", okx.credentials, okx.serial
 classify, server_time = okx.classify, okx.server_time
 
 _SITE = okx.Site("us.okx.com", "https://app.okx.com/docs-v5/en/")
-endpoints, clock, collect = _SITE.endpoints, _SITE.clock, _SITE.collect
+endpoints, clock, funds, collect = _SITE.endpoints, _SITE.clock, _SITE.funds, _SITE.collect

@@ -68,7 +68,10 @@ class FindingFix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The outcome of one rule for one subject. `gain` is score.low after the whole rule is resolved over score.low now."""
+    """The outcome of one rule for one subject. `gain` is score.low after the whole rule is resolved over score.low now.
+
+    `state` of a failure is a hash of what its subject is like; it changes when the subject does, and `id` does not.
+    """
 
     id: str
     rule: str
@@ -86,6 +89,7 @@ class Finding:
     controls: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     on_path: bool | None = None
+    state: str | None = None
     waiver: dict[str, str] | None = None
     baseline: str | None = None
 
@@ -195,7 +199,8 @@ class Hardening:
 class Question:
     """A question only the owner can answer, and the rules it would decide. Most valuable first.
 
-    `subject` is the key, address ... that it is about; None where it is about the account.
+    `subject` is the key, address ... that it is about; None where it is about the account. `ways` is how many possible
+    ways to lose funds the answer would decide; one that waits for several answers counts a part for each.
     """
 
     fact: str
@@ -204,6 +209,7 @@ class Question:
     narrows: tuple[str, ...]
     gain: float
     subject: Subject | None = None
+    ways: float = 0.0
 
     @property
     def place(self) -> str:

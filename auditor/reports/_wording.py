@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 
-from auditor.model.report import AccountReport, Finding, Inventory, Outcome, Report, RunInfo, Score, Subject
+from auditor.model.report import (
+    AccountReport,
+    EvidenceLine,
+    Finding,
+    Inventory,
+    Outcome,
+    Report,
+    RunInfo,
+    Score,
+    Subject,
+    TrendPoint,
+)
 from auditor.model.rule import Severity
 from auditor.reports import _view
 from auditor.reports._numbers import number, percent, times
 from auditor.reports._view import Issue
 from auditor.reports._words import count, label, moment, prose, reason, spelled
 
-SAMPLE = "These accounts are samples served by the embedded twin. They are nobody's accounts."
+SAMPLE = "These accounts are samples served by the embedded twin, or made up. They are nobody's accounts."
+_LONGEST_VALUE = 300
 _SUBJECTS = {
     "api_key": ("API key", "API keys"),
     "address": ("withdrawal address", "withdrawal addresses"),
@@ -25,7 +38,7 @@ _SUBJECTS = {
 }
 
 
-def interval(score: Score) -> str:
+def interval(score: Score | TrendPoint) -> str:
     """`18 to 61`, `100` where both ends are the same, or `nothing to score`."""
     if score.low is None or score.high is None:
         return "nothing to score"
@@ -150,22 +163,30 @@ def whom(subject: Subject, masked_ids: Mapping[str, str]) -> str:
     return f"{one} {named} ({label(masked) if masked else 'fingerprint ' + label(subject.fingerprint[:8])})"
 
 
-def grounds(issue: Issue, masked_ids: Mapping[str, str]) -> list[str]:
-    """What an issue rests on: `account.kind = "main" (api: GET ...)`, and of whom where it has several subjects."""
-    return [
-        f"{_of_whom(issue, finding, masked_ids)}{line.fact} = {json.dumps(line.value, ensure_ascii=False)} ({line.source})"
+def ground(line: EvidenceLine) -> str:
+    """`account.kind = "main" (api: GET ...)`."""
+    value = json.dumps(line.value, ensure_ascii=False)
+    return f"{line.fact} = {prose(value, _LONGEST_VALUE)} ({prose(line.source, _LONGEST_VALUE)})"
+
+
+def grounds(issue: Issue, masked_ids: Mapping[str, str], most: int | None = None) -> list[str]:
+    """What an issue rests on, and of whom where it has several subjects; the first `most` lines."""
+    lines = (
+        f"{_of_whom(issue, finding, masked_ids)}{ground(line)}"
         for finding in issue.findings
         for line in finding.evidence
-    ]
+    )
+    return list(islice(lines, most))
 
 
-def missing(issue: Issue, masked_ids: Mapping[str, str]) -> list[str]:
-    """What was missing for an issue and how to supply it, and of whom where it has several subjects."""
-    return [
+def missing(issue: Issue, masked_ids: Mapping[str, str], most: int | None = None) -> list[str]:
+    """What was missing for an issue and how to supply it, and of whom where it has several subjects; the first `most`."""
+    lines = (
         f"{_of_whom(issue, finding, masked_ids)}{item.fact} is missing because {reason(item.reason)}. {item.how}"
         for finding in issue.findings
         for item in finding.missing
-    ]
+    )
+    return list(islice(lines, most))
 
 
 def _of_whom(issue: Issue, finding: Finding, masked_ids: Mapping[str, str]) -> str:

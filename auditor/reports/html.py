@@ -1,122 +1,158 @@
-"""The report as one HTML file: no script, no network, every text escaped by the template engine.
+"""The report as one HTML file, or as an index and one file an account where one file would be too long to open.
 
-The template holds the words, `_wording` and `_view` the sentences and groups. A text reaches the page only through
-`_finalize`, which makes hidden characters visible before autoescape sees it.
+No file asks for anything outside itself. A text reaches a page only through `_finalize`, which makes hidden characters
+visible before the template engine escapes it. The templates in `page/` hold the words; other modules sort and draw.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from auditor.reports import _view, _wording, _words
+from auditor.reports import _chains, _facts, _goals, _graph, _svg, _tables, _view, _wording, _words
 from auditor.reports._numbers import number, percent, times
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from auditor.model.report import AccountReport, Report, Score
+    from auditor.model.report import AccountReport, Report
 
-_FULL_ACCOUNTS, _LONGEST_TABLE, _LONGEST_LIST = 50, 500, 50
-"""What a browser still opens well: 10,000 accounts in full would be hundreds of megabytes."""
+FULL_ACCOUNTS, FULL_FINDINGS = 20, 2_000
+"""What one page of several accounts holds in full; a longer run is split where there is a folder to put the files."""
+
+_PAGES = 1_000
+_LONGEST_INDEX, _LONGEST_TABLE, _LONGEST_LIST = 5_000, 500, 50
 
 
 def render(report: Report, *, min_coverage: float = 0.5) -> bytes:
-    """UTF-8 HTML. An account whose coverage (0..1) is under `min_coverage` gets no letter and leads with its questions."""
+    """UTF-8 HTML, one file. An account whose coverage (0..1) is under `min_coverage` gets no letter and leads with its
+    questions. Of a long run the worst accounts stand in full, the others in the table.
+    """
+    page = _page(report, min_coverage)
+    accounts = _in_full(report)
+    return page(accounts=accounts, link=lambda place: f"#account-{place}" if place <= len(accounts) else None)
+
+
+def files(report: Report, name: str, *, min_coverage: float = 0.5) -> dict[str, bytes]:
+    """The report as files beside each other: `name`, and for a long run one more an account in a folder named after it."""
+    if len(_in_full(report)) == len(report.accounts):
+        return {name: render(report, min_coverage=min_coverage)}
+    folder = f"{name.removesuffix('.html')}-accounts"
+    page = _page(report, min_coverage)
+    own = len(report.accounts[:_PAGES])
+    written = {
+        name: page(
+            accounts=(), link=lambda place: f"{quote(folder)}/{place:05}.html" if place <= own else None, split=True
+        )
+    }
+    for place, account in enumerate(report.accounts[:own], 1):
+        written[f"{folder}/{place:05}.html"] = page(accounts=(account,), back=f"../{quote(name)}")
+    return written
+
+
+def _in_full(report: Report) -> tuple[AccountReport, ...]:
+    """The worst accounts that one page can hold; the very worst always."""
+    sums = accumulate(len(account.findings) for account in report.accounts[:FULL_ACCOUNTS])
+    return report.accounts[: max(1, sum(found <= FULL_FINDINGS for found in sums))]
+
+
+def _page(report: Report, floor: float) -> Callable[..., bytes]:
+    """What writes a page of `report`: its accounts in full, what the table links to, and the page to go back to."""
     from markupsafe import Markup
 
     environment = _environment()
-    style = environment.get_template("style.css.j2").render()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    page = environment.get_template("report.html.j2").render(
-        report=report,
-        floor=min_coverage,
-        style=Markup(style),  # noqa: S704  (our own file, nothing is filled into it)
-        policy=Markup(policy),  # noqa: S704  (its quotes must stay as the hash has them)
+    source = environment.loader.get_source if environment.loader else None
+    assert source is not None
+    style, script = (source(environment, part)[0] for part in ("style.css", "page.js"))
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {_digest(style)}",
+            f"script-src {_digest(script)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
     )
-    return page.encode()
+    template = environment.get_template("report.html.j2")
+
+    def page(
+        *,
+        accounts: tuple[AccountReport, ...],
+        link: Callable[[int], str | None] | None = None,
+        back: str | None = None,
+        split: bool = False,
+    ) -> bytes:
+        return template.render(
+            report=report,
+            accounts=accounts,
+            link=link,
+            back=back,
+            split=split,
+            floor=floor,
+            style=Markup(style),  # noqa: S704  (our own file, nothing is filled into it)
+            script=Markup(script),  # noqa: S704  (our own file, nothing is filled into it)
+            policy=Markup(policy),  # noqa: S704  (its quotes must stay as the hashes have them)
+        ).encode()
+
+    return page
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def drawn(picture: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *given, **named: Markup(picture(*given, **named))  # noqa: S704  (escaped where it is drawn)
 
     environment = Environment(
-        loader=PackageLoader("auditor.reports", "."),
+        loader=PackageLoader("auditor.reports", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
         keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals.update(
         w=_wording,
         words=_words,
         view=_view,
-        span=_span,
+        goals=_goals,
+        chains=_chains,
+        facts=_facts,
+        tables=_tables,
+        number=number,
         percent=percent,
         times=times,
-        keys=_keys,
-        addresses=_addresses,
-        full=_FULL_ACCOUNTS,
         most=_LONGEST_LIST,
         longest=_LONGEST_TABLE,
+        indexed=_LONGEST_INDEX,
+        pages=_PAGES,
+        interval=drawn(_svg.interval),
+        coverage=drawn(_svg.coverage),
+        path=drawn(_graph.path),
+        trend=drawn(_svg.trend),
     )
     return environment
 
 
 def _finalize(value: Any) -> Any:
-    """What the template prints: finished markup as it is, anything else as visible text. A None is a fault of the template."""
+    """What a template prints: finished markup as it is, anything else as visible text, without blanks at its ends.
+
+    A None is a fault of the template.
+    """
     if hasattr(value, "__html__"):
         return value
     if value is None:
         raise TypeError("the template prints a None")
     return _words.prose(str(value))
-
-
-def _span(score: Score) -> tuple[str, str]:
-    """Start and breadth of the score's interval on a bar of 100, never too thin to be seen."""
-    assert score.low is not None
-    assert score.high is not None
-    breadth = max(score.high - score.low, 1.0)
-    return number(min(score.low, 100 - breadth)), number(breadth)
-
-
-def _keys(account: AccountReport) -> list[dict[str, str]]:
-    """Rows of the key table: column title -> text."""
-    return [_key(row) for row in (account.inventory.api_keys or ())[:_LONGEST_TABLE]]
-
-
-def _key(row: dict[str, Any]) -> dict[str, str]:
-    able = _view.abilities(row)
-    return {
-        "Key": f"{_said(row, 'label', 'without a label')} ({_said(row, 'masked_id', 'id unknown')})",
-        "Can": ", ".join(able["yes"]) or "nothing that was seen",
-        "Not known whether it can": ", ".join(able["unknown"]) or "-",
-        "Bound to addresses": _view.tri_state(row.get("ip_bound")),
-        "Enabled": _view.tri_state(row.get("enabled")),
-        "Created": _said(row, "created_at"),
-        "Last used": "never" if row.get("never_used") is True else _said(row, "last_used_at"),
-        "Recognised": _view.tri_state(row.get("owner_recognised")),
-    }
-
-
-def _addresses(account: AccountReport) -> list[dict[str, str]]:
-    """Rows of the address table: column title -> text."""
-    rows = (account.inventory.addresses or ())[:_LONGEST_TABLE]
-    return [
-        {
-            "Address": _said(row, "label", "without a label"),
-            "Asset": _said(row, "asset"),
-            "Network": _said(row, "network"),
-            "State": _said(row, "state"),
-            "Created": _said(row, "created_at"),
-            "Recognised": _view.tri_state(row.get("owner_recognised")),
-        }
-        for row in rows
-    ]
-
-
-def _said(row: dict[str, Any], name: str, otherwise: str = "unknown") -> str:
-    value = row.get(name)
-    return otherwise if value is None or value == "" else _words.label(str(value))

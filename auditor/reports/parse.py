@@ -21,11 +21,15 @@ _HINT = "a report is what `-f json` writes"
 
 def read(path: Path) -> Report:
     """The report in a file. Its numbers are those of the file: rounded to four decimals when it was written."""
-    import msgspec
-
     from auditor import yamlio
 
-    document = _decoded(yamlio.read_text(path, max_bytes=_LARGEST), str(path))
+    return of_document(_decoded(yamlio.read_text(path, max_bytes=_LARGEST), str(path)), path)
+
+
+def of_document(document: Any, path: Path | str) -> Report:
+    """The report of a decoded document; `path` says where it stood."""
+    import msgspec
+
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         _refuse(path, f"is not a report: it does not say `schema: {SCHEMA}`", line=1)
     problem: str | None = None

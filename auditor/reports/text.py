@@ -6,7 +6,7 @@ Every word comes from the Report through `_wording`, which makes hidden characte
 from __future__ import annotations
 
 from auditor.model.report import AccountReport, Report
-from auditor.reports import _sections, _view
+from auditor.reports import _outlook, _sections, _view
 from auditor.reports._lines import NARROWEST, WIDEST, Page, cut
 from auditor.reports._numbers import percent
 from auditor.reports._sections import Look
@@ -47,6 +47,7 @@ def render(
     full = len(report.accounts) if verbose else _FULL_ACCOUNTS
     for account in report.accounts[:full]:
         _account(page, account, look)
+    _outlook.run_problems(page, report, look)
     page.blank()
     if len(report.accounts) > full:
         rest = count(len(report.accounts) - full, "further account is", "further accounts are")
@@ -98,13 +99,15 @@ def _account(page: Page, account: AccountReport, look: Look) -> None:
         if line:
             page.say(line)
     page.say(f"Evidence of {moment(account.collected_at)}. {keys_seen(account.inventory)}")
+    _outlook.course(page, account)
     if _view.graded(account.score, look.min_coverage):
-        parts = (_sections.fixes, _sections.failing, _sections.unseen, _sections.questions)
+        parts = (_sections.fixes, _outlook.ways, _sections.failing, _sections.unseen, _sections.questions)
     else:
         page.say(tally(account))
-        parts = (_sections.questions, _sections.fixes, _sections.failing, _sections.unseen)
+        parts = (_sections.questions, _sections.fixes, _outlook.ways, _sections.failing, _sections.unseen)
     for part in parts:
         part(page, account, look)
     _sections.accepted(page, account, look)
+    _outlook.drift(page, account, look)
     _sections.problems(page, account, look)
     _sections.rest(page, account, look)

@@ -20,8 +20,22 @@ from auditor.yamlio import Document
 
 Place = tuple[str | int, ...]
 
-_TYPES: dict[str, type] = {"object": dict, "array": list, "string": str, "null": type(None)}
-_SAID = {"object": "a mapping (name: value)", "array": "a list", "string": "text (put it in quotes)", "null": "null"}
+_TYPES: dict[str, type] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "null": type(None),
+    "integer": int,
+    "boolean": bool,
+}
+_SAID = {
+    "object": "a mapping (name: value)",
+    "array": "a list",
+    "string": "text (put it in quotes)",
+    "null": "null",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
 
 
 @cache
@@ -31,9 +45,9 @@ def schema() -> dict[str, Any]:
     return table
 
 
-def faults(document: Document) -> Iterator[Fault]:
-    """Everything about the shape of a rule document that the schema refuses."""
-    yield from _Reader(document).differences(document.value, schema(), ())
+def faults(document: Document, described: dict[str, Any] | None = None) -> Iterator[Fault]:
+    """Everything about the shape of a document that its schema refuses; without one it is a rule file."""
+    yield from _Reader(document).differences(document.value, schema() if described is None else described, ())
 
 
 def label(place: Place) -> str:
@@ -67,13 +81,16 @@ class _Reader:
             node = {**_resolved(node["$ref"]), **node}
         types = node.get("type", [])
         types = [types] if isinstance(types, str) else types
-        if types and not isinstance(value, tuple(_TYPES[name] for name in types)):
+        odd = isinstance(value, bool) and "boolean" not in types  # Python takes it for a whole number
+        if types and (odd or not isinstance(value, tuple(_TYPES[name] for name in types))):
             said = " or ".join(_SAID[name] for name in types)
             yield self._fault(f"{label(place)}: expected {said}", node, place)
         elif "enum" in node:
             yield from self._choice(value, node, place)
         elif isinstance(value, str):
             yield from self._text(value, node, place)
+        elif isinstance(value, int) and not node.get("minimum", value) <= value <= node.get("maximum", value):
+            yield self._fault(f"{label(place)} is out of range", node, place)
         elif isinstance(value, list):
             yield from self._list(value, node, place)
         elif isinstance(value, dict):

@@ -6,11 +6,12 @@ Knows no exchange. A venue says how a request is authenticated, how each refusal
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -38,6 +39,19 @@ class Breakage(StrEnum):
     REDIRECT = "redirect"
     SILENCE = "silence"
     EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A documented refusal as it stands in an answer: a status, and a body that is JSON, or text where it is a `str`."""
+
+    status: int
+    body: Any
+
+    def response(self) -> web.Response:
+        if isinstance(self.body, str):
+            return web.Response(status=self.status, text=self.body)
+        return web.json_response(self.body, status=self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +83,7 @@ class Recorded:
 class Trouble:
     """A failure to be produced for paths that begin with `prefix`, `times` times (None: until told otherwise)."""
 
-    how: Refusal | Breakage
+    how: Refusal | Breakage | Spoken
     prefix: str = "/"
     times: int | None = None
 
@@ -93,6 +107,13 @@ class TwinVenue:
     in_demo: ClassVar[bool] = False
     """Whether the demo shows it: a few venues say enough."""
     credentials: tuple[str, ...] = ("apiKey", "secret")
+    further: ClassVar[tuple[Spoken, ...]] = ()
+    """Documented refusals of other kinds than those of `Refusal`: each reason a connector may give has an answer here."""
+
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Other states the account can be in: an attribute and its new value, or what makes it of the old one; `about` changes
+    the venue's description of the first key.
+    """
 
     def __init__(self) -> None:
         self.keys: dict[str, TwinKey] = {key.api_key: key for key in self.sample_keys()}
@@ -110,6 +131,23 @@ class TwinVenue:
     def sample_keys(self) -> list[TwinKey]:
         """The keys the twin knows; the first one is the key of the demo's audit."""
         raise TypeError("a venue defines its sample keys")
+
+    def situations(self) -> dict[str, dict[str, str]]:
+        """Credentials by the name of a situation: each sample key, and the first one in every other state of the account.
+        Together they show every fact that a key can show.
+        """
+        by_key = {f"key {number}": self._named(key) for number, key in enumerate(self.sample_keys(), 1)}
+        return by_key | {state: self.sample_credentials() for state in self.states}
+
+    def enter(self, situation: str) -> None:
+        """Puts the account into a situation, before anything is asked."""
+        for name, change in self.states.get(situation, {}).items():
+            if name == "about":
+                key = self.sample_keys()[0]
+                self.keys[key.api_key] = replace(key, about={**key.about, **change})
+            else:
+                before = getattr(self, name)
+                setattr(self, name, change(before) if callable(change) else copy.deepcopy(change))
 
     def attested(self) -> dict[str, Any]:
         """What the sample owner states: account facts by name, beside rows and vendors of an attestation file."""
@@ -130,13 +168,15 @@ class TwinVenue:
         """The base to give as `endpoint`."""
         return f"http://127.0.0.1:{self.port}"
 
-    def fail(self, how: Refusal | Breakage, prefix: str = "/", times: int | None = None) -> None:
+    def fail(self, how: Refusal | Breakage | Spoken, prefix: str = "/", times: int | None = None) -> None:
         """From now on, answer requests under `prefix` with a failure."""
         self.troubles.append(Trouble(how=how, prefix=prefix, times=times))
 
     def sample_credentials(self) -> dict[str, str]:
         """The first sample key under the names the configuration uses."""
-        key = self.sample_keys()[0]
+        return self._named(self.sample_keys()[0])
+
+    def _named(self, key: TwinKey) -> dict[str, str]:
         values = {"apiKey": key.api_key, "secret": key.secret, "password": key.password}
         return {name: values[name] for name in self.credentials}
 
@@ -170,6 +210,8 @@ class TwinVenue:
             place = (request.method, self._declared(request))
             if trouble is not None and isinstance(trouble.how, Refusal):
                 response = self.refuse(trouble.how)
+            elif trouble is not None and isinstance(trouble.how, Spoken):
+                response = trouble.how.response()
             elif place in self.public:
                 response = web.json_response(self.public[place](request))
             elif place in self.signed:

@@ -6,11 +6,13 @@ Source: https://developers.binance.com/docs/ (request security; API key permissi
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin import _binance_funds
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._holdings import sample
 
 _AHEAD_MS, _WINDOW_MS, _WIDEST_WINDOW_MS = 1000, 5000, 60000
 _ALIKE = (401, -2015, "Invalid API-key, IP, or permissions for action.")
@@ -46,6 +48,10 @@ class Twin(TwinVenue):
     id = "binance"
     in_demo = True
     account_name = "main-binance"
+    further: ClassVar[tuple[Spoken, ...]] = (
+        Spoken(408, {"code": -1007, "msg": "Timeout waiting for response from backend server."}),
+        Spoken(500, {"code": -1000, "msg": "An unknown error occurred."}),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +63,7 @@ class Twin(TwinVenue):
         self.status: Any = {"status": 0, "msg": "normal"}
         self.account_status: Any = {"data": "Normal"}
         self.largest_page = 200
+        self.held = sample("6", "1")
         self.signed = {
             ("GET", "/sapi/v1/account/apiRestrictions"): lambda _request, key: dict(key.about["restrictions"]),
             ("GET", "/sapi/v1/account/status"): lambda _request, _key: self.account_status,
@@ -66,6 +73,7 @@ class Twin(TwinVenue):
             ("GET", "/sapi/v1/sub-account/list"): self._list,
             ("GET", "/sapi/v1/sub-account/subAccountApi"): self._keys_of_sub,
             ("GET", "/sapi/v1/sub-account/subAccountApi/ipRestriction"): self._restriction_of_sub_key,
+            **_binance_funds.routes(self.held),
         }
         self.public = {
             ("GET", "/sapi/v1/system/status"): lambda _request: self.status,
@@ -133,7 +141,8 @@ class Twin(TwinVenue):
 
     def _spot_account(self, _request: web.Request, key: TwinKey) -> dict[str, Any]:
         can = {"canTrade": True, "canWithdraw": True, "canDeposit": True}
-        return {**can, "accountType": "SPOT", "balances": [], "permissions": ["SPOT"], "uid": key.about["uid"]}
+        held = _binance_funds.spot(self.held)
+        return {**can, "accountType": "SPOT", "balances": held, "permissions": ["SPOT"], "uid": key.about["uid"]}
 
     def _main_only(self, key: TwinKey) -> None:
         if not key.about["main"]:

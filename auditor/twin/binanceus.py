@@ -5,12 +5,13 @@ Source: https://docs.binance.us/.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
 from auditor.twin import binance
-from auditor.twin._base import Refusal, Refused, TwinKey
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey
 
 
 class Twin(binance.Twin):
@@ -19,6 +20,12 @@ class Twin(binance.Twin):
     id = "binanceus"
     in_demo = False
     account_name = "main-binanceus"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {"without sub-accounts": {"subs": []}}
+    further = (
+        *binance.Twin.further,
+        Spoken(403, {"code": -1002, "msg": "You are not authorized to execute this request."}),
+        Spoken(400, {"code": -98765, "msg": "not documented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

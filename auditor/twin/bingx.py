@@ -6,14 +6,15 @@ Source: https://bingx-api.github.io/docs-v3/.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _WINDOW_MS = 5000
 _FLAGS = {
@@ -44,6 +45,12 @@ class Twin(TwinVenue):
 
     id = "bingx"
     account_name = "main-bingx"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {"without sub-accounts": {"subs": []}}
+    further = (
+        Spoken(200, {"code": 504, "msg": "Gateway timeout"}),
+        Spoken(200, {"code": 109500, "msg": "Internal server error"}),
+        Spoken(200, {"code": 987654, "msg": "not documented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, same
 
 _REFUSALS: dict[Refusal, tuple[int, list[Any]]] = {
     # The reference lists 200 and 400; clients meet 500 for most refusals.
@@ -46,6 +47,10 @@ class Twin(TwinVenue):
 
     id = "bitfinex"
     account_name = "main-bitfinex"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without a second factor": {"user": lambda told: [*told[:26], [], *told[27:]]}
+    }
+    further = (Spoken(200, ["error", 98765, "not documented"]),)
 
     def __init__(self) -> None:
         super().__init__()

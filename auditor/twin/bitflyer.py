@@ -7,7 +7,8 @@ Source: https://lightning.bitflyer.com/docs?lang=en (Authentication; Get API Key
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -32,6 +33,9 @@ class Twin(TwinVenue):
 
     id = "bitflyer"
     account_name = "main-bitflyer"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "a key that only reads": {"words": ["/v1/me/getpermissions", "/v1/me/getbalance"]}
+    }
 
     def __init__(self) -> None:
         super().__init__()

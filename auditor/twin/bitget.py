@@ -7,13 +7,14 @@ account info and virtual sub-accounts).
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _WINDOW_MS = 30_000
 _REFUSALS = {
@@ -40,6 +41,16 @@ class Twin(TwinVenue):
 
     id = "bitget"
     account_name = "main-bitget"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "of a sub-account": {"about": {"parentId": "1234500001"}},
+        "classic": {"unified": False},
+    }
+    further = (
+        Spoken(400, {"code": "40010", "msg": "Request timed out", "data": None}),
+        Spoken(400, {"code": "40015", "msg": "System error, please try again later", "data": None}),
+        Spoken(400, {"code": "40013", "msg": "User status is abnormal", "data": None}),
+        Spoken(400, {"code": "98765", "msg": "not documented", "data": None}),
+    )
     credentials = ("apiKey", "secret", "password")
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (401, "invalid_access_key", "잘못된 엑세스 키입니다."),
@@ -34,6 +34,10 @@ class Twin(TwinVenue):
 
     id = "bithumb"
     account_name = "main-bithumb"
+    further = (
+        Spoken(401, {"error": {"name": "blocked_member_id", "message": "Member is blocked"}}),
+        Spoken(400, {"error": {"name": "not_documented", "message": ""}}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _REFUSALS: dict[Refusal, tuple[int, dict[str, Any]]] = {
     Refusal.BAD_KEY: (403, {"status": "error", "reason": "API key not found", "code": "API0001"}),
@@ -34,6 +34,10 @@ class Twin(TwinVenue):
 
     id = "bitstamp"
     account_name = "main-bitstamp"
+    further = (
+        Spoken(403, {"status": "error", "reason": "Account frozen", "code": "API0006"}),
+        Spoken(400, {"status": "error", "reason": "not documented", "code": "API9876"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,13 +7,14 @@ Source: https://docs.blofin.com/index.html.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _WINDOW_MS = 60_000
 _REFUSALS = {
@@ -32,6 +33,14 @@ class Twin(TwinVenue):
 
     id = "blofin"
     account_name = "main-blofin"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "of a sub-account": {"about": {"parentUid": "20099887766554"}},
+        "linked to an app": {"about": {"type": 2}},
+    }
+    further = (
+        Spoken(200, {"code": "500", "msg": "Internal Server Error"}),
+        Spoken(200, {"code": "987654", "msg": "not documented"}),
+    )
     credentials = ("apiKey", "secret", "password")
 
     def __init__(self) -> None:

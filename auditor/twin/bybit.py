@@ -6,13 +6,16 @@ Source: https://bybit-exchange.github.io/docs/v5/guide (authentication), user/*,
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin import _bybit_funds
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._holdings import sample
 
 _REFUSALS = {
     Refusal.BAD_KEY: (10003, "API key is invalid."),
@@ -44,6 +47,12 @@ class Twin(TwinVenue):
     id = "bybit"
     in_demo = True
     account_name = "main-bybit"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {"connected to an app": {"about": {"type": 2}}}
+    further = (
+        Spoken(200, {"retCode": 10000, "retMsg": "Server Timeout", "result": {}}),
+        Spoken(200, {"retCode": 10008, "retMsg": "Common banned", "result": {}}),
+        Spoken(200, {"retCode": 987654, "retMsg": "not documented", "result": {}}),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +63,7 @@ class Twin(TwinVenue):
         self.events: list[dict[str, Any]] = []
         self.page = 20
         self.clock_ahead = timedelta(0)
+        self.held = sample("success", "CancelByUser")
         self.signed = {
             ("GET", "/v5/user/query-api"): lambda _request, key: self._body(dict(key.about)),
             ("GET", "/v5/user/query-sub-members"): self._members,
@@ -61,6 +71,7 @@ class Twin(TwinVenue):
             ("GET", "/v5/asset/transfer/query-sub-member-list"): self._ids,
             ("GET", "/v5/user/sub-apikeys"): self._keys_of_sub,
             ("GET", "/v5/asset/withdraw/query-address"): self._addresses,
+            **_bybit_funds.routes(self.held, self._body),
         }
         self.public = {
             ("GET", "/v5/system/status"): lambda _request: self._body({"list": self.events}),

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue
 
 _LONGEST_LIFE = 120
 _LEEWAY = 30
@@ -41,6 +41,11 @@ class Twin(TwinVenue):
 
     id = "coinbase"
     account_name = "main-coinbase"
+    further = (
+        Spoken(401, {"errors": [{"id": "authentication_error", "message": "request timestamp expired"}]}),
+        Spoken(500, {"errors": [{"id": "internal_server_error", "message": "Internal server error"}]}),
+        Spoken(403, {"errors": [{"id": "identity_verification_required", "message": "Verify your identity"}]}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

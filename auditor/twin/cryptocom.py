@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _WINDOW_MS = 60_000
 _METHOD = "private/get-accounts"
@@ -33,6 +33,12 @@ class Twin(TwinVenue):
 
     id = "cryptocom"
     account_name = "main-cryptocom"
+    further = (
+        Spoken(408, {"id": 1, "method": "", "code": 40801, "message": "REQUEST_TIMEOUT"}),
+        Spoken(500, {"id": 1, "method": "", "code": 50001, "message": "ERR_INTERNAL"}),
+        Spoken(403, {"id": 1, "method": "", "code": 202, "message": "ACCOUNT_IS_SUSPENDED"}),
+        Spoken(400, {"id": 1, "method": "", "code": 98765, "message": "not documented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (400, 13004, "invalid_credentials", None),
@@ -43,6 +44,22 @@ class Twin(TwinVenue):
 
     id = "deribit"
     account_name = "main-deribit"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "of a sub-account": {
+            "about": {
+                "summary": {
+                    "id": _MAIN + 1,
+                    "type": "subaccount",
+                    "security_keys_enabled": False,
+                    "login_enabled": True,
+                }
+            }
+        }
+    }
+    further = (
+        Spoken(500, {"jsonrpc": "2.0", "error": {"code": 11094, "message": "internal_server_error"}}),
+        Spoken(400, {"jsonrpc": "2.0", "error": {"code": 11098, "message": "account_locked"}}),
+    )
     credentials = ("apiKey", "secret")
 
     def __init__(self) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, same
+from auditor.twin import _gate_funds
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, same
+from auditor.twin._holdings import sample
 
 _WINDOW_SECONDS = 60
 _OWNER = 20114455
@@ -33,6 +36,32 @@ class Twin(TwinVenue):
 
     id = "gate"
     account_name = "main-gate"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "with sub-accounts": {
+            "sub_accounts": [{"remark": "bot", "login_name": "subbot1", "state": 1, "user_id": 20990001}],
+            "sub_keys": {
+                "20990001": [
+                    {
+                        "user_id": 20990001,
+                        "mode": 1,
+                        "name": "grid",
+                        "perms": [{"name": "spot", "read_only": False}],
+                        "ip_whitelist": [],
+                        "key": "9b77e0d1c2a3********************",
+                        "state": 1,
+                        "created_at": 1730000000,
+                        "updated_at": 1730000000,
+                        "last_access": 1763500000,
+                    }
+                ]
+            },
+        }
+    }
+    further = (
+        Spoken(500, {"label": "INTERNAL", "message": "Internal server error"}),
+        Spoken(403, {"label": "ACCOUNT_LOCKED", "message": "Account is locked"}),
+        Spoken(400, {"label": "NOT_DOCUMENTED", "message": ""}),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +71,9 @@ class Twin(TwinVenue):
         self.book = _book()
         self.is_main = True
         self.clock_ahead = timedelta(0)
+        self.held = sample("DONE", "CANCEL")
         self.signed = {
+            **_gate_funds.routes(self.held),
             ("GET", "/api/v4/account/detail"): self._detail,
             ("GET", "/api/v4/account/main_keys"): lambda _request, _key: self._main_only(self.listed),
             ("GET", "/api/v4/sub_accounts"): lambda _request, _key: self._main_only(self.sub_accounts),

@@ -10,12 +10,13 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (400, "InvalidApiKey", "InvalidApiKey"),
@@ -38,6 +39,14 @@ class Twin(TwinVenue):
 
     id = "gemini"
     account_name = "main-gemini"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "in custody": {"account": {"account": {"created": 1600000000000, "type": "custody"}, "users": []}}
+    }
+    further = (
+        Spoken(500, {"result": "error", "reason": "System", "message": "We are experiencing technical issues"}),
+        Spoken(403, {"result": "error", "reason": "AccountClosed", "message": "The account is closed"}),
+        Spoken(200, {"result": "error", "reason": "NotDocumented", "message": ""}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

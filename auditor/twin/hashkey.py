@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _AHEAD_MS, _WINDOW_MS = 1000, 5000
 _REFUSALS = {
@@ -30,6 +30,11 @@ class Twin(TwinVenue):
 
     id = "hashkey"
     account_name = "main-hashkey"
+    further = (
+        Spoken(400, {"code": "-1007", "msg": "Timeout waiting for response from backend server"}),
+        Spoken(400, {"code": "-1000", "msg": "An unknown error occurred"}),
+        Spoken(400, {"code": "-9876", "msg": "not documented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

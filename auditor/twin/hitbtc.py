@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _UNAUTHORISED = {"code": 1002, "message": "Authorization is required or has been failed", "description": ""}
 _REFUSALS: dict[Refusal, tuple[int, dict[str, Any]]] = {
@@ -35,6 +36,23 @@ class Twin(TwinVenue):
 
     id = "hitbtc"
     account_name = "main-hitbtc"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {"without sub-accounts": {"sub_accounts": []}}
+    further = (
+        Spoken(500, {"error": {"code": 500, "message": "Internal Server Error"}}),
+        Spoken(504, {"error": {"code": 504, "message": "Gateway Timeout"}}),
+        Spoken(403, {"error": {"code": 10021, "message": "User disabled"}}),
+        Spoken(
+            401,
+            {
+                "error": {
+                    "code": 1002,
+                    "message": "Authorization is required",
+                    "description": "timestamp is out of window",
+                }
+            },
+        ),
+        Spoken(400, {"error": {"code": 98765, "message": "not documented"}}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

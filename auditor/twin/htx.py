@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _HOST = "api.huobi.pro"  # part of what is signed, wherever the request goes
 _WINDOW_SECONDS = 60
@@ -36,6 +36,12 @@ class Twin(TwinVenue):
 
     id = "htx"
     account_name = "main-htx"
+    further = (
+        Spoken(
+            200, {"status": "error", "err-code": "gateway-internal-error", "err-msg": "internal error", "data": None}
+        ),
+        Spoken(200, {"status": "error", "err-code": "not-documented", "err-msg": "", "data": None}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

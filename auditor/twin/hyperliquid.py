@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -39,6 +40,18 @@ class Twin(TwinVenue):
 
     id = "hyperliquid"
     account_name = "main-hyperliquid"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without sub-accounts": {"answers": lambda told: {**told, "subAccounts": None}},
+        "of a sub-account": {
+            "answers": lambda told: {**told, "userRole": {"role": "subAccount", "data": {"master": "0x" + "ab" * 20}}}
+        },
+        "several signers": {
+            "answers": lambda told: {
+                **told,
+                "userToMultiSigSigners": {"authorizedUsers": ["0x" + "ab" * 20, "0x" + "cd" * 20], "threshold": 2},
+            }
+        },
+    }
     credentials = ("walletAddress",)
 
     def __init__(self) -> None:
@@ -68,8 +81,8 @@ class Twin(TwinVenue):
     def sample_keys(self) -> list[TwinKey]:
         return [TwinKey(api_key=MASTER, secret="")]
 
-    def sample_credentials(self) -> dict[str, str]:
-        return {"walletAddress": MASTER}
+    def _named(self, key: TwinKey) -> dict[str, str]:
+        return {"walletAddress": key.api_key}
 
     def attested(self) -> dict[str, Any]:
         return {"account": {"withdrawal_second_approver": False, "anyone_left": False, "shared_login": False}}

@@ -17,7 +17,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, same
+from auditor.twin import _kraken_funds
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, same
+from auditor.twin._holdings import sample
 
 _REFUSALS = {
     Refusal.BAD_KEY: "EAPI:Invalid key",
@@ -45,6 +47,11 @@ class Twin(TwinVenue):
     id = "kraken"
     in_demo = True
     account_name = "main-kraken"
+    further = (
+        Spoken(200, {"error": ["EGeneral:Internal error"]}),
+        Spoken(200, {"error": ["EAuth:Account temporary disabled"]}),
+        Spoken(200, {"error": ["EInvented:Not documented"]}),
+    )
     credentials = ("apiKey", "secret")
 
     def __init__(self) -> None:
@@ -55,9 +62,11 @@ class Twin(TwinVenue):
         """The last accepted nonce by public key; a request must bring a larger one."""
         self.form: dict[str, str] = {}
         """What the request being served asks for: nothing is awaited between its signature and its route."""
+        self.held = sample("Success", "Failure")
         self.signed = {
             ("POST", "/0/private/GetApiKeyInfo"): self._key_info,
             ("POST", "/0/private/WithdrawAddresses"): self._withdraw_addresses,
+            **_kraken_funds.routes(self.held, lambda: self.form),
         }
         self.public = {("GET", "/0/public/SystemStatus"): self._system_status}
 

@@ -10,12 +10,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, same
 
 _REFUSED = {"result": "error", "error": "authenticationError", "serverTime": "2026-11-20T00:00:00.000Z"}
 _REFUSALS: dict[Refusal, tuple[int, dict[str, str]]] = {
@@ -36,11 +37,20 @@ class Twin(TwinVenue):
 
     id = "krakenfutures"
     account_name = "main-krakenfutures"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "of a sub-account": {"master": "9f1c2d3e-0000-4000-8000-123456789999"},
+        "without sub-accounts": {"subs": []},
+    }
+    further = (
+        Spoken(200, {"result": "error", "error": "Server Error"}),
+        Spoken(200, {"result": "error", "error": "notDocumented"}),
+    )
     credentials = ("apiKey", "secret")
 
     def __init__(self) -> None:
         super().__init__()
         sub = {"accountUid": "8f1c2d3e-0000-4000-8000-123456789abc", "email": "sub@example.org", "fullName": "Bo Bot"}
+        self.master = _MASTER
         self.subs: list[Any] = [{**sub, "holdingAccounts": [], "futuresAccounts": [], "flexAccount": {}}]
         self.signed = {
             ("GET", "/api/auth/v1/api-keys/v3/check"): lambda _request, key: dict(key.about),
@@ -85,7 +95,7 @@ class Twin(TwinVenue):
     def _subaccounts(self, _request: web.Request, key: TwinKey) -> dict[str, Any]:
         if key.about["permissions"]["general"] == "NO_ACCESS" or key.about["accountUid"] != _MASTER:
             raise Refused(Refusal.MISSING_PERMISSION)
-        answer = {"result": "success", "serverTime": "2026-11-20T00:00:00.000Z", "masterAccountUid": _MASTER}
+        answer = {"result": "success", "serverTime": "2026-11-20T00:00:00.000Z", "masterAccountUid": self.master}
         return {**answer, "subaccounts": self.subs}
 
 

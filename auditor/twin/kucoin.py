@@ -6,12 +6,13 @@ Source: https://www.kucoin.com/docs-new (authentication; account info; sub-accou
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _WINDOW_MS = 5000
 _REFUSALS = {
@@ -34,6 +35,16 @@ class Twin(TwinVenue):
 
     id = "kucoin"
     account_name = "main-kucoin"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "of a sub-account": {
+            "about": {"isMaster": False, "parentUid": 184400291, "subName": "gridbot1", "uid": 184400777}
+        },
+        "made for an app": {
+            "about": {"thirdPartyApp": "3commas", "expiredAt": 1793000000000, "ipWhitelist": "198.51.100.7"}
+        },
+        "without sub-accounts": {"sub_accounts": []},
+    }
+    further = (Spoken(400, {"code": "411100", "msg": "The user is frozen"}),)
     credentials = ("apiKey", "secret", "password")
 
     def __init__(self) -> None:

@@ -7,11 +7,12 @@ Source: https://www.luno.com/en/developers/api and https://github.com/luno/luno-
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (401, "ErrUnauthorised", "Invalid API key"),
@@ -31,6 +32,22 @@ class Twin(TwinVenue):
 
     id = "luno"
     account_name = "main-luno"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "linked to others": {
+            "linked": [
+                {
+                    "created_at": 1700000000000,
+                    "label": "x",
+                    "permissions": ["Perm_W_Send", "Perm_W_ClientDebit", "Perm_W_Orders"],
+                    "user_id": "u-demo-2",
+                }
+            ]
+        }
+    }
+    further = (
+        Spoken(500, {"error": "Deadline exceeded", "error_code": "ErrDeadlineExceeded"}),
+        Spoken(400, {"error": "not documented", "error_code": "ErrInvented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

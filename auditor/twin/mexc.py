@@ -6,13 +6,14 @@ Source: https://www.mexc.com/api-docs/spot-v3/introduction.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (400, 10072, "Api key info invalid"),
@@ -31,6 +32,15 @@ class Twin(TwinVenue):
 
     id = "mexc"
     account_name = "main-mexc"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without sub-accounts": {"subs": []},
+        "a key that moves funds": {"about": {"permissions": "SPOT_TRANSFER_WRITE"}},
+    }
+    further = (
+        Spoken(500, {"code": 500, "msg": "Internal error"}),
+        Spoken(400, {"code": 60005, "msg": "your account is abnormal"}),
+        Spoken(400, {"code": 98765, "msg": "not documented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,13 +6,16 @@ Source: https://www.okx.com/docs-v5/en/ (REST authentication; account configurat
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin import _okx_funds
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._holdings import sample
 
 _WINDOW_SECONDS = 30
 _REFUSALS = {
@@ -36,6 +39,15 @@ class Twin(TwinVenue):
     id = "okx"
     in_demo = True
     account_name = "main-okx"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "of a sub-account": {"about": {"uid": "70000000000000042", "type": "1"}},
+        "without sub-accounts": {"sub_accounts": []},
+    }
+    further = (
+        Spoken(400, {"code": "50004", "msg": "API endpoint request timeout", "data": []}),
+        Spoken(200, {"code": "30030", "msg": "endpoint request failed", "data": []}),
+        Spoken(200, {"code": "50007", "msg": "Account blocked", "data": []}),
+    )
     credentials = ("apiKey", "secret", "password")
 
     def __init__(self) -> None:
@@ -43,6 +55,7 @@ class Twin(TwinVenue):
         self.sub_accounts = _sub_accounts()
         self.sub_keys = _sub_keys()
         self.events: list[dict[str, Any]] = []
+        self.held = sample("2", "-2")
         self.page = 100
         self.clock_ahead = timedelta(0)
         self.signed = {
@@ -50,6 +63,7 @@ class Twin(TwinVenue):
             ("GET", "/api/v5/users/subaccount/list"): self._list,
             ("GET", "/api/v5/users/subaccount/apikey"): self._keys_of_sub,
             ("GET", "/api/v5/asset/currencies"): self._currencies,
+            **_okx_funds.routes(self.held),
         }
         self.public = {
             ("GET", "/api/v5/system/status"): lambda _request: _body(self.events),

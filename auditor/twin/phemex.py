@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _LONGEST_EXPIRY = 120  # seconds
 _REFUSALS: dict[Refusal, tuple[int, Any, str]] = {
@@ -35,6 +36,14 @@ class Twin(TwinVenue):
 
     id = "phemex"
     account_name = "main-phemex"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without sub-accounts": {"users": lambda rows: rows[:1]},
+        "of a sub-account": {"users": lambda rows: rows[1:2]},
+    }
+    further = (
+        Spoken(403, {"code": 11022, "msg": "Account is suspended", "data": None}),
+        Spoken(400, {"code": 98765, "msg": "not documented", "data": None}),
+    )
     credentials = ("apiKey", "secret")
 
     def __init__(self) -> None:

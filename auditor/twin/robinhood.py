@@ -16,7 +16,7 @@ from aiohttp import web
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue
 
 
 def _said(status: int, detail: str, kind: str = "client_error") -> tuple[int, dict[str, Any]]:
@@ -42,6 +42,10 @@ class Twin(TwinVenue):
 
     id = "robinhood"
     account_name = "main-robinhood"
+    further = (
+        Spoken(500, {"type": "server_error", "errors": [{"attr": None, "detail": "Internal error"}]}),
+        Spoken(400, {"type": "client_error", "errors": [{"attr": None, "detail": "not documented"}]}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

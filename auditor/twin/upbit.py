@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (401, "invalid_access_key", "잘못된 엑세스 키입니다."),
@@ -32,6 +32,7 @@ class Twin(TwinVenue):
 
     id = "upbit"
     account_name = "main-upbit"
+    further = (Spoken(400, {"error": {"name": "not_documented", "message": ""}}),)
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,8 +10,9 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -36,6 +37,7 @@ class Twin(TwinVenue):
 
     id = "whitebit"
     account_name = "main-whitebit"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {"without sub-accounts": {"subs": [], "sub_keys": []}}
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,11 +7,12 @@ Source: https://developer.woox.io/.
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _WINDOW_MS = 60_000
 _ALIKE = (
@@ -43,6 +44,12 @@ class Twin(TwinVenue):
 
     id = "woo"
     account_name = "main-woo"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {"without sub-accounts": {"sub_accounts": []}}
+    further = (
+        Spoken(500, {"success": False, "code": "-1000", "message": "An unknown error occurred"}),
+        Spoken(400, {"success": False, "code": "302307", "message": "Account is frozen"}),
+        Spoken(400, {"success": False, "code": "-98765", "message": "not documented"}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,13 +7,14 @@ Source: https://doc.xt.com and https://github.com/xt-com/xt-api (User Center: si
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
-from auditor.twin._base import Refusal, Refused, TwinKey, TwinVenue, hmac_sha256, same
+from auditor.twin._base import Refusal, Refused, Spoken, TwinKey, TwinVenue, hmac_sha256, same
 
 _REFUSALS = {
     Refusal.BAD_KEY: (200, "AUTH_101"),
@@ -36,6 +37,13 @@ class Twin(TwinVenue):
 
     id = "xt"
     account_name = "main-xt"
+    states: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without sub-accounts": {"accounts": lambda rows: rows[:1], "listed": lambda rows: rows[:1]}
+    }
+    further = (
+        Spoken(200, {"rc": 1, "mc": "COMMON_003", "ma": [], "result": None}),
+        Spoken(200, {"rc": 1, "mc": "INVENTED_001", "ma": [], "result": None}),
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from auditor.engine.findings import _age
+from auditor.cli.exchanges import summary
 from auditor.errors import InputError
 from auditor.exchanges import _venue
 from auditor.model.facts import catalogue
-from auditor.model.venue import INVENTORY, Policy
+from auditor.model.venue import INVENTORY, Origin, Policy, Remedy, age
 from tests import stage
 from tests.engine.invented import document, judged, rule
 
@@ -53,13 +54,15 @@ def test_the_table_has_a_line_for_every_exchange(mine: stage.Stage) -> None:
     ran = mine.run("exchanges")
     assert ran.code == 0 and ran.err == ""
     head, *lines = ran.out.partition("\n\n")[0].splitlines()
-    assert " ".join(head.split()) == "exchange name lifecycle a reading key shows facts to attest"
+    assert " ".join(head.split()) == "exchange lifecycle keys shown proven attested nobody"
+    assert max(map(len, ran.out.splitlines())) <= 80
     assert [line.split()[0] for line in lines] == list(_venue.ids())
-    words = {"all": "all keys", "calling": "only the calling key", "none": "nothing of the key"}
+    words = {"all": "  all  ", "calling": "  the calling one  ", "none": "  none  "}
     for line in lines:
         venue = _venue.load(line.split()[0])
-        assert venue.name in line and words[venue.inventory or ""] in line
-        assert line.split()[-1] == str(len(venue.where))
+        about = summary(venue)
+        assert words[venue.inventory or ""] in line
+        assert line.split()[-3:] == [str(about[name]) for name in ("proven", "attested", "nobody")]
 
 
 def test_the_table_as_json(mine: stage.Stage) -> None:
@@ -69,7 +72,8 @@ def test_the_table_as_json(mine: stage.Stage) -> None:
         venue = _venue.load(row["id"])
         assert row["name"] == venue.name and row["credentials"] == list(venue.credentials)
         assert row["inventory"] == venue.inventory in INVENTORY
-        assert (row["attest"], row["needs_more"]) == (len(venue.where), len(venue.needs_more))
+        assert row == summary(venue)
+        assert row["proven"] == len({*venue.proven()}) - row["beyond_reading"]
         assert row["lifecycle"] in {*catalogue()["venue.lifecycle"].choices, "unknown"}
 
 
@@ -83,6 +87,53 @@ def test_one_exchange_in_depth(mine: stage.Stage, id_: str) -> None:
     assert (venue.warn_before_first_call is not None) == ("\nBefore the first call\n" in card)
     assert card.startswith(f"{venue.name} ({id_}, ") and "\nA reading key shows of the account's keys\n" in card
     assert all(read in " ".join(card.split()) for read in told["reads"])
+    assert (
+        told["facts"]["proven"] == {place: list(names) for place, names in venue.shows.items()} or venue.beyond_reading
+    )
+    assert told["remedies"].keys() == venue.remedies.keys()
+    for name, one in told["remedies"].items():
+        assert f"- {name} ({one['confidence']}, {one['as_of'] or 'undated'}" in card
+        assert one["steps"] and (one["sources"] or "no source" in card)
+    assert told["permissions"]["confidence"] in {"high", "medium", "low"}
+
+
+def test_what_a_venue_promises_is_named_in_the_card(mine: stage.Stage) -> None:
+    card = " ".join(mine.run("exchanges", "okx").out.split())
+    assert "- the account: balance_usd, kind," in card
+    assert "- other keys that it may list: can_manage," in card
+    assert "- withdrawals, where `include` asks for them: amount," in card
+    assert "- any row of: addresses, events" in card
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("shows: {account: [kyc_levl]}", "did you mean account.kyc_level"),
+        ("shows: {account: [password_unique]}", "is not shown by any API"),
+        ("shows: {somewhere: [kind]}", "must be one of account"),
+        ("include_needs: {everything: x}", "cannot be asked for"),
+        ("remedies: {delete_key: {steps: [x], confidence: sure}}", "must be one of high"),
+        ("remedies: {delete_key: {steps: [x], confidence: high}}", "has no source"),
+        ("remedies: {delete_key: {steps: [x], sources: [s], as_of: soon}}", "a year, a month or a day"),
+        ("remedies: {delete_key: {step: [x]}}", "needs steps"),
+        ("permissions: {tick: [a], nevr: [b]}", "needs never, tick"),
+    ],
+)
+def test_a_slip_in_a_venue_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str) -> None:
+    monkeypatch.setattr(_venue, "__file__", str(tmp_path / "_venue.py"))
+    (tmp_path / "x.yaml").write_text(f"id: x\nname: X\nlifecycle: {{value: active}}\npolicies: {{}}\n{text}\n")
+    with pytest.raises(InputError, match=re.escape(told)):
+        _venue.load.__wrapped__("x")
+
+
+def test_steps_alone_are_steps_without_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_venue, "__file__", str(tmp_path / "_venue.py"))
+    (tmp_path / "x.yaml").write_text(
+        "id: x\nname: X\nlifecycle: {value: active}\npolicies: {}\nremedies: {delete_key: [Press it.]}\n"
+    )
+    remedy = _venue.load.__wrapped__("x").remedies["delete_key"]
+    assert remedy.steps == ("Press it.",)
+    assert (remedy.origin.sources, remedy.origin.as_of, remedy.origin.confidence) == ((), None, "low")
 
 
 # The venue file.
@@ -148,9 +199,9 @@ def test_the_hour_and_the_zone_of_the_moment_change_nothing() -> None:
 
 
 def test_the_age_in_words() -> None:
-    assert _age(policy(None), NOW) == "undated"
-    assert _age(policy("2024-08-28"), NOW) == "as of 2024-08-28 (older than 180 days)"
-    assert _age(policy("2026-11"), NOW) == "as of 2026-11"
+    assert age(None, NOW) == "undated"
+    assert age("2024-08-28", NOW) == "as of 2024-08-28 (older than 180 days)"
+    assert age("2026-11", NOW) == "as of 2026-11"
 
 
 def told(monkeypatch: pytest.MonkeyPatch, as_of: str | None, collected_at: datetime) -> str:
@@ -177,3 +228,25 @@ def test_a_report_marks_an_old_policy_as_of_the_moment_of_collection(
 
 def test_a_report_says_that_a_policy_is_undated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, None, NOW) == "policy of OKX, undated"
+
+
+@pytest.mark.parametrize(
+    ("as_of", "note"),
+    [
+        ("2026-11-01", None),
+        ("2024-08-28", "(The menus may have other names by now: as of 2024-08-28 (older than 180 days).)"),
+        (None, "(The menus may have other names by now: undated.)"),
+    ],
+)
+def test_a_report_marks_the_steps_of_an_old_remedy(
+    monkeypatch: pytest.MonkeyPatch, as_of: str | None, note: str | None
+) -> None:
+    remedy = Remedy(steps=("Press it.",), origin=Origin(as_of=as_of))
+    venue = replace(_venue.load("okx"), remedies={"delete_key": remedy})
+    monkeypatch.setattr(_venue, "load", lambda _: venue)
+    asks = rule("r", "account", "account.password_unique")
+    asks = replace(asks, fix=replace(asks.fix, remedy="delete_key", steps={"default": ("Else.",)}))
+    evidence = document({"exchange": "okx", "password_unique": False}) | {"collected_at": NOW.isoformat()}
+    [account] = judged([evidence], (asks,)).accounts
+    [finding] = account.findings
+    assert finding.fix.steps == ("Press it.", *([note] if note else []))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import time
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from auditor.engine.findings import label_of
 from auditor.exchanges import _venue
 from auditor.model.evidence import Reason
-from auditor.model.report import Finding, Outcome
+from auditor.model.report import Finding, Outcome, PathStatus
 from auditor.model.rule import Fix, Severity
 
 from .invented import ID, document, judged, rule, shipped
@@ -241,14 +243,93 @@ def test_unknowns_with_one_cause_are_shown_once() -> None:
     assert {name for cause in account.causes for name in cause.rules} == every
 
 
+def test_what_only_history_can_tell_waits_for_an_approved_inventory() -> None:
+    missing = one_missing(
+        document({"key_inventory_complete": True}, api_keys=[{"label": "bot"}]),
+        "api_key.widened_since_baseline", "NOT api_key.widened_since_baseline", "api_key",
+    )  # fmt: skip
+    assert "auditor keys approve" in missing.how
+
+
+def test_what_is_opt_in_and_was_not_asked_for_is_named_so() -> None:
+    sent = rule("r", "withdrawal", "withdrawal.destination_recognised")
+    for one in (document(), document(withdrawals=None), document(problems=[problem("not_collected", "withdrawals")])):
+        [finding] = found(one, sent)
+        assert (finding.outcome, finding.message) == (Outcome.NOT_APPLICABLE, "Not asked for: r")
+    [empty] = found(document({"withdrawals_complete": True}, withdrawals=[]), sent)
+    assert (empty.outcome, empty.message) == (Outcome.NOT_APPLICABLE, "Does not apply: r")
+    [failed] = found(document(problems=[problem("timeout", "withdrawals")]), sent)
+    assert failed.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("reason", "facts"),
+    [
+        ("timeout", ["account.events_cover_from"]),
+        ("venue_incident", ["account.events_cover_from"]),
+        ("permission_denied", ["account.events_cover_from", "account.security_log_recognised"]),
+        ("not_exposed", ["account.events_cover_from", "account.security_log_recognised"]),
+        (None, ["account.security_log_recognised"]),
+    ],
+)
+def test_the_owners_own_look_is_asked_for_where_another_run_would_not_help(
+    reason: str | None, facts: list[str]
+) -> None:
+    one = document(problems=[problem(reason, "events")] if reason else [])
+    [finding] = found(one, rule("r", "event", "event.owner_confirmed"))
+    assert [missing.fact for missing in finding.missing] == facts
+
+
+def test_an_answer_about_a_whole_list_is_not_passed_off_as_shown_by_the_exchange() -> None:
+    listed = {"addresses": {"by": "api", "ref": "GET /book"}}
+    said = {"account.all_addresses_recognised": {"by": "attest", "at": "2026-11-02", "expires": "2027-01-01"}}
+    mine = rule("r", "address", "address.owner_recognised")
+    old = {"asset": "BTC", "created_at": "2020-01-01T00:00:00Z"}
+    one = document(
+        {"all_addresses_recognised": True, "addresses_complete": True}, addresses=[old], sources={**listed, **said}
+    )
+    assert [line.source for line in found(one, mine)[0].evidence] == [
+        "follows from account.all_addresses_recognised (stated by the owner on 2026-11-02)"
+    ]
+    named = {**one, "addresses": [{**old, "owner_recognised": True}], "sources": {**listed, **said, "address.owner_recognised": {"by": "history"}}}  # fmt: skip
+    assert [line.source for line in found(named, mine)[0].evidence] == ["history"]
+
+
+FOLLOWS = rule("r", "api_key", "NOT api_key.made_after_credential_change")
+
+
+@pytest.mark.parametrize(
+    ("account", "key", "fact"),
+    [
+        ({}, {"created_at": "2026-06-01T00:00:00Z"}, "account.password_changed_at"),
+        ({"password_changed_at": "2026-01-01T00:00:00Z"}, {"created_at": "2026-06-01T00:00:00Z"}, "account.two_factor_changed_at"),
+        ({"password_ever_changed": False}, {"created_at": "2026-06-01T00:00:00Z"}, "account.two_factor_changed_at"),
+        ({"password_changed_at": "2026-01-01T00:00:00Z", "two_factor_ever_changed": False}, {"label": "x"}, None),
+    ],
+)  # fmt: skip
+def test_what_was_answered_is_not_asked_again(account: dict[str, Any], key: dict[str, Any], fact: str | None) -> None:
+    [one] = judged([document({**account, "key_inventory_complete": True}, api_keys=[key])], (FOLLOWS,)).accounts
+    assert [question.fact for question in one.questions if question.narrows] == ([fact] if fact else [])
+    [finding] = one.findings
+    assert finding.outcome is Outcome.UNKNOWN
+    assert ("auditor attest" in finding.missing[0].how) is (fact is not None)
+
+
 # Questions and fixes.
+
+
+_LOSING = {"withdraw_funds", "drain_by_trading", "internal_transfer_out"}
 
 
 def test_questions_are_those_an_owner_can_answer_most_valuable_first() -> None:
     [account] = judged([document({"exchange": "okx"})]).accounts
-    gains = [question.gain for question in account.questions]
-    assert gains == sorted(gains, reverse=True)
-    assert all(question.ask and question.narrows and question.gain >= 1 for question in account.questions)
+    whole = sum(1 for path in account.paths or () if path.goal in _LOSING and path.status is PathStatus.POSSIBLE)
+    worth = [math.log(question.gain) - math.log(0.4) * question.ways / whole for question in account.questions]
+    assert all(one >= other - 1e-6 for one, other in itertools.pairwise(worth))
+    assert all(question.ask and question.gain >= 1 for question in account.questions)
+    assert all(question.narrows or question.ways for question in account.questions)
+    by_rules = [question.gain for question in account.questions if not question.ways]
+    assert by_rules == sorted(by_rules, reverse=True)
     facts = [question.fact for question in account.questions]
     assert len(facts) == len(set(facts))
     assert "account.keys_counted" in facts
@@ -258,14 +339,15 @@ def test_a_rule_that_fails_already_asks_nothing() -> None:
     one = document(api_keys=[{"ip_bound": False}, {}])
     [account] = judged([one], (rule("r", "api_key", "api_key.ip_bound"),)).accounts
     assert {finding.outcome for finding in account.findings} == {Outcome.FAIL, Outcome.UNKNOWN}
-    assert account.questions == ()
+    assert [question for question in account.questions if question.narrows] == []
 
 
 def test_a_rule_that_waits_for_two_answers_shares_its_weight() -> None:
     both = rule("r", "account", "account.password_unique AND account.email_dedicated", severity=Severity.CRITICAL)
     [account] = judged([document()], (both,)).accounts
-    assert [(question.fact, pytest.approx(question.gain)) for question in account.questions] == [
-        ("account.email_dedicated", 0.4**-0.5), ("account.password_unique", 0.4**-0.5),
+    asked = [(question.fact, pytest.approx(question.gain)) for question in account.questions if question.narrows]
+    assert asked == [  # the password also decides ways to the money
+        ("account.password_unique", 0.4**-0.5), ("account.email_dedicated", 0.4**-0.5),
     ]  # fmt: skip
 
 

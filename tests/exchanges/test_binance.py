@@ -22,7 +22,7 @@ from auditor.twin._base import Breakage, Refusal, TwinKey
 from auditor.twin.binance import Twin
 from tests.exchanges.wire import collect, reasons
 
-SIGNED = [endpoint for endpoint in binance.endpoints if not endpoint.public]
+SIGNED = [endpoint for endpoint in binance._ALWAYS if not endpoint.public]  # the others are under test_funds.py
 READ = [*SIGNED, binance.STATUS]
 GRID = "grid_virtual@demo.invalid"
 

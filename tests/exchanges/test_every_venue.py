@@ -5,9 +5,10 @@ Found by name: a new exchange is under these tests as soon as its twin is there.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from auditor.exchanges import _budget, _load, _transport, _venue
 from auditor.exchanges._base import Sheet
 from auditor.model.evidence import Reason
 from auditor.model.venue import INVENTORY
-from auditor.twin._base import Breakage, Refusal, TwinVenue
-from tests.exchanges.wire import collect
+from auditor.twin._base import Breakage, Refusal, Spoken, TwinVenue
+from tests.exchanges import wire
+from tests.exchanges.wire import ALL, shown
 
+collect = partial(wire.collect, asked=ALL)
+"""Of every exchange all that can be asked for."""
 IDS = sorted(found.name for found in pkgutil.iter_modules(twins.__path__) if not found.name.startswith("_"))
 DELIBERATE = {Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.NOT_EXPOSED}
 OUTAGES: tuple[Refusal | Breakage, ...] = (
@@ -29,17 +33,9 @@ OUTAGES: tuple[Refusal | Breakage, ...] = (
     *(how for how in Breakage if how is not Breakage.SILENCE),
 )
 UNASKED = {
-    (
-        "bitget",
-        "CLASSIC",
-    ): "the older call, for an account to which the newer one is refused; the sample is a unified one",
-    ("bitget", "OLD_SUBS"): "sub-accounts of a classic account; the sample is a unified one",
-    ("bitget", "OLD_SUB_KEYS"): "keys of sub-accounts of a classic account; the sample is a unified one",
-    ("gate", "SUB_KEYS"): "asked for each sub-account; the sample has none",
-    ("bybit", "SUB_PAGES"): "only where the first list of sub-accounts is full",
-    ("bybit", "ADDRESSES"): "wants a key that may withdraw, and no audit key may",
+    ("bybit", "SUB_PAGES"): "only where the first list of sub-accounts is full, with a thousand of them",
 }
-"""Declared endpoints that a healthy run does not call, by their name in the connector, and why. A clock is not among them:
+"""Declared endpoints that no situation of the twin calls, by their name in the connector, and why. A clock is not among them:
 it is asked when the exchange complains of the time, or before a signature that holds one.
 """
 ANY_KEY = {"is_audit_key", "kind", "enabled", "can_read"}
@@ -207,7 +203,12 @@ def test_every_connector_has_its_venue_file_twin_and_tests_and_the_other_way_rou
 def test_every_declared_endpoint_is_called_or_excused(id_: str) -> None:
     connector = _load.connector(id_)
     assert connector is not None
-    asked = {(request.verb, request.path) for request in _requests(id_)}
+    declared = {(one.verb, one.path) for one in connector.endpoints}
+    asked: set[tuple[str, str]] = set()
+    for situation, credentials in fresh(id_).situations().items():
+        twin = fresh(id_)
+        collect(twin, credentials=credentials, prepare=partial(_enter, situation=situation), deadline=5)
+        asked |= {(request.verb, _as_declared(request.path, declared)) for request in twin.requests}
     silent = {one.name for one in connector.endpoints if (one.verb, one.path) not in asked and one != connector.clock}
     excused = {getattr(connector, name).name for venue, name in UNASKED if venue == id_}
     assert silent == excused
@@ -216,6 +217,139 @@ def test_every_declared_endpoint_is_called_or_excused(id_: str) -> None:
 def test_only_venues_that_exist_are_excused() -> None:
     assert {id_ for id_, _ in UNASKED} <= set(IDS)
     assert TESTED_IN.keys() <= set(IDS)
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_nothing_is_asked_that_is_not_declared(id_: str) -> None:
+    """In health and in trouble, with every key, whatever the venue answers."""
+    connector = _load.connector(id_)
+    assert connector is not None
+    declared = {(one.verb, one.path) for one in connector.endpoints}
+    ever: set[tuple[str, str]] = set()
+    for how in (None, Refusal.BAD_TIMESTAMP, Refusal.MISSING_PERMISSION, Breakage.REDIRECT):
+        for situation, credentials in fresh(id_).situations().items():
+            twin = fresh(id_)
+            collect(twin, credentials=credentials, prepare=partial(_enter, situation=situation, how=how))
+            asked = {(request.verb, _as_declared(request.path, declared)) for request in twin.requests}
+            assert asked <= declared, situation
+            ever |= asked
+    assert ever
+
+
+def _enter(twin: TwinVenue, situation: str, how: Refusal | Breakage | None = None) -> None:
+    twin.enter(situation)
+    if how is not None:
+        twin.fail(how)
+
+
+def _as_declared(path: str, declared: set[tuple[str, str]]) -> str:
+    """The declared path that a request fills in, if it is one of those with a part in braces."""
+    asked = path.split("/")
+    for _, place in declared:
+        parts = place.split("/")
+        if len(parts) == len(asked) and all(a == b or a.startswith("{") for a, b in zip(parts, asked, strict=True)):
+            return place
+    return path
+
+
+@cache
+def promised(id_: str) -> dict[str, set[str]]:
+    """What the venue really shows, over all its situations: fact names by place."""
+    found: dict[str, set[str]] = {}
+    for situation, credentials in fresh(id_).situations().items():
+        sheet = collect(fresh(id_), credentials=credentials, prepare=partial(_enter, situation=situation), deadline=5)
+        for place, names in shown(sheet, credentials.get("apiKey")).items():
+            found.setdefault(place, set()).update(names)
+    return found
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_every_promised_fact_is_written_and_no_other(id_: str) -> None:
+    """`shows` of the venue file is what `auditor exchanges` tells without loading a connector: it must be true."""
+    told = {place: set(names) for place, names in _venue.load(id_).shows.items()}
+    assert told == promised(id_)
+
+
+def test_a_venue_without_a_connector_promises_nothing() -> None:
+    for id_ in set(_venue.ids()) - set(IDS):
+        assert _venue.load(id_).shows == {}
+
+
+CONTENT = {"NOT_EXPOSED", "NOT_COLLECTED", "IMPLAUSIBLE_RESPONSE"}
+"""Reasons that come from what a good answer says or lacks; no code of a refusal means them."""
+
+
+@cache
+def code_table(module: str) -> frozenset[Reason]:
+    """Every reason that a connector's source gives a refusal, with those of a connector it classifies by."""
+    tree = ast.parse((EXCHANGES / f"{module}.py").read_text())
+    told = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "problem"
+    ]
+    aside = {id(inner) for node in told for inner in ast.walk(node)}
+    named = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Reason"
+        and id(node) not in aside
+    }
+    parents = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "auditor.exchanges"
+        for alias in node.names
+        if not alias.name.startswith("_")
+    ]
+    inherited = frozenset[Reason]().union(*(code_table(parent) for parent in parents))
+    return inherited | {Reason[name] for name in named - CONTENT}
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_every_reason_of_the_code_table_is_given_by_some_answer_over_the_wire(id_: str) -> None:
+    answers: list[Refusal | Spoken] = [*Refusal, *fresh(id_).further]
+    given: set[Reason] = set()
+    for how in answers:
+        given |= {problem.reason for problem in collect(fresh(id_), prepare=lambda twin: twin.fail(how)).problems}  # noqa: B023
+    for path in places(id_) if code_table(id_) - given else []:  # a right that is missing in one place only
+        sheet = collect(fresh(id_), prepare=lambda twin: twin.fail(Refusal.MISSING_PERMISSION, path))  # noqa: B023
+        given |= {problem.reason for problem in sheet.problems}
+    assert code_table(id_) <= given, f"no answer of the twin means {code_table(id_) - given}"
+    assert len(code_table(id_)) >= 2, "a connector that tells no refusals apart"
+
+
+PERSONAL = {
+    "email": "canary.person@mail.invalid",
+    "mobile": "+15550100999",
+    "clientSecret": "CANARY-SECRET-0001",
+    "bankAccount": "CANARY-ACCOUNT",
+}
+
+
+def _tainted(value: Any) -> Any:
+    """The answer with personal data and secrets in every object of it, as new fields of an exchange's answers come."""
+    if isinstance(value, dict):
+        return {**{name: _tainted(child) for name, child in value.items()}, **PERSONAL}
+    return [_tainted(child) for child in value] if isinstance(value, list) else value
+
+
+def _taint(twin: TwinVenue) -> None:
+    twin.signed = {
+        place: (lambda request, key, route=route: _tainted(route(request, key))) for place, route in twin.signed.items()
+    }
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_personal_data_and_secrets_of_an_answer_are_dropped_at_the_door(id_: str) -> None:
+    sheet = collect(fresh(id_), prepare=_taint, deadline=5)
+    assert [row for row in sheet.rows["api_key"] or [] if row.get("is_audit_key")], (
+        "nothing was read, so nothing is proven"
+    )
+    for value in PERSONAL.values():
+        assert value not in repr(sheet)
 
 
 @pytest.mark.parametrize("id_", IDS)

@@ -18,7 +18,7 @@ from auditor.model.facts import catalogue
 from auditor.redaction import Secret
 from auditor.twin._base import Refusal, TwinKey
 from auditor.twin.gate import Twin
-from tests.exchanges.wire import collect, keys, reasons
+from tests.exchanges.wire import ALL, collect, keys, reasons
 
 LABELS = {
     "venue_incident": "SERVER_ERROR INTERNAL",
@@ -102,7 +102,7 @@ def test_the_sample_account_shows_every_key_and_who_calls() -> None:
 def test_every_declared_read_is_asked() -> None:
     twin = Twin()
     twin.sub_accounts = [SUB]
-    collect(twin)
+    collect(twin, asked=ALL)
     declared = {one.path.replace("{user_id}", "20990001") for one in gate.endpoints}
     assert {request.path for request in twin.requests} == declared - {gate.TIME.path}
     assert {request.verb for request in twin.requests} == {"GET"}

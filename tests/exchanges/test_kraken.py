@@ -769,8 +769,10 @@ def test_no_entry_of_the_book_breaks_the_audit(entry: dict[str, Any]) -> None:
 # What may be asked at all.
 
 
-def test_two_posts_and_one_get_are_all_that_can_ever_be_sent() -> None:
-    assert {(one.verb, one.path) for one in kraken.endpoints} == {("POST", KEY), ("POST", BOOK), ("GET", STATUS)}
+def test_these_posts_and_one_get_are_all_that_can_ever_be_sent() -> None:
+    opt_in = {("POST", f"/0/private/{call}") for call in ("TradeBalance", "Balance", "Ledgers", "WithdrawStatus")}
+    always = {("POST", KEY), ("POST", BOOK), ("GET", STATUS)}
+    assert {(one.verb, one.path) for one in kraken.endpoints} == always | opt_in
     assert {one.host for one in kraken.endpoints} == {"api.kraken.com"}
 
 

@@ -20,7 +20,7 @@ from auditor.model.facts import catalogue
 from auditor.redaction import Secret
 from auditor.twin._base import Breakage, Refusal, TwinKey
 from auditor.twin.okx import Twin
-from tests.exchanges.wire import collect, keys, reasons
+from tests.exchanges.wire import ALL, collect, keys, reasons
 
 CANARIES = ("CANARYKEY0123456789", "CANARYSECRET0123456789", "CANARYPHRASE0123456789")
 CODES = {
@@ -115,7 +115,7 @@ def test_the_sample_account_shows_what_a_read_key_may_see() -> None:
 
 def test_every_declared_endpoint_is_asked_and_only_by_get() -> None:
     twin = Twin()
-    collect(twin)
+    collect(twin, asked=ALL)
     assert {request.path for request in twin.requests} == {endpoint.path for endpoint in okx.endpoints} - {
         okx.TIME.path
     }

@@ -7,19 +7,27 @@ from datetime import UTC, datetime
 from auditor.model.evidence import Problem, Reason
 from auditor.model.report import (
     AccountReport,
+    AttackPath,
+    Change,
+    Drift,
     EvidenceLine,
     Finding,
     FindingFix,
     FixStep,
+    Hardening,
     Inventory,
     Missing,
     Outcome,
+    PathStatus,
+    PathStep,
     Question,
     Report,
     RunInfo,
+    RunProblem,
     Score,
     Subject,
     Summary,
+    TrendPoint,
     UnknownCause,
 )
 from auditor.model.rule import Severity
@@ -58,6 +66,90 @@ def finding(rule, severity, outcome, subject, message, *, account="main-okx", **
     )
 
 
+SMS_WAY, KEY_WAY, CALL_WAY = "a1b2c3d4e5f60718", "b2c3d4e5f6071829", "c3d4e5f607182930"
+
+
+def step(action, text, needs, gives, **more):
+    given = {"status": PathStatus.CONFIRMED, "cost": 2, "delay_hours": 0.0, **more}
+    return PathStep(action=action, text=text, needs=needs, gives=gives, **given)
+
+
+def ways():
+    """Three attack paths: one with a detour, one that is only possible, one that no setting closes."""
+    moved, mailbox, inside, out = "your phone number", "your mailbox", "a login to the account", "a withdrawal address"
+    sms = (
+        EvidenceLine(fact="account.login_weakest_factor", value="sms", source="attested 2026-11-01"),
+        EvidenceLine(fact="venue.recovery_channels", value=["email_link"], source="policy of OKX, as of 2026-06-02"),
+    )
+    by_number = AttackPath(
+        id=SMS_WAY,
+        goal="withdraw",
+        goal_text="Your coins are withdrawn",
+        status=PathStatus.CONFIRMED,
+        capability="phone_number",
+        capability_text="Somebody moves your phone number to his own SIM card",
+        cost=6,
+        delay_hours=24.0,
+        alerts=("push",),
+        steps=(
+            step("reset-mailbox", "Resets the password of the mailbox with a code by SMS", (moved,), (mailbox,)),
+            step(
+                "log-in",
+                "Resets the password of the exchange by mail and enters the code",
+                (mailbox, moved),
+                (inside,),
+                evidence=sms,
+                attack=("T1621",),
+                incidents=("INC-2018-simswap-b",),
+            ),
+            step("save-address", "Saves an address of his own and waits for it", (inside,), (out,), delay_hours=24.0),
+            step("withdraw", "Withdraws, with codes by mail and SMS", (inside, out, moved), ("your coins",)),
+        ),
+        closed_by=("no-sms",),
+    )
+    by_key = AttackPath(
+        id=KEY_WAY,
+        goal="withdraw",
+        goal_text="Your coins are withdrawn",
+        status=PathStatus.POSSIBLE,
+        capability="stolen_key",
+        capability_text="Somebody copies the secret of an API key",
+        cost=3,
+        delay_hours=None,
+        alerts=None,
+        steps=(
+            step(
+                "use-key",
+                "Withdraws with the key grid bot from his own machine",
+                ("a key's secret",),
+                ("your coins",),
+                status=PathStatus.POSSIBLE,
+                delay_hours=None,
+                unknown=("account.withdrawal_allowlist_enabled",),
+                evidence=(
+                    EvidenceLine(fact="api_key.can_withdraw", value=True, source="api: GET /api/v5/account/config"),
+                ),
+            ),
+        ),
+        closed_by=(),
+        unknown=("account.withdrawal_allowlist_enabled",),
+    )
+    by_call = AttackPath(
+        id=CALL_WAY,
+        goal="trade_away",
+        goal_text="Your coins are sold below their price",
+        status=PathStatus.CONFIRMED,
+        capability="infected_machine",
+        capability_text="Software of his runs on your computer",
+        cost=4,
+        delay_hours=0.0,
+        alerts=(),
+        steps=(step("ride-session", "Uses the session that you opened", ("your computer",), ("trades in your name",)),),
+        residual=True,
+    )
+    return by_number, by_call, by_key
+
+
 def bad_account():
     unbound = {
         "title": "API key can withdraw and is not bound to an IP address",
@@ -90,6 +182,7 @@ def bad_account():
             steps=("Open Security.", "Remove SMS."),
         ),
         "gain": 1.25,
+        "on_path": True,
         "evidence": (EvidenceLine(fact="account.login_weakest_factor", value="sms", source="attested 2026-11-01"),),
     }
     waiver = {"reason": "The tax program ends in January", "owner": "desk", "until": "2027-01-31"}
@@ -129,7 +222,13 @@ def bad_account():
                 gain=1.0417,
             ),
             finding(
-                "key-unused", Severity.LOW, fail, key(TAX, "tax program"), "Key tax program was never used", gain=1.0101
+                "key-unused",
+                Severity.LOW,
+                fail,
+                key(TAX, "tax program"),
+                "Key tax program was never used",
+                gain=1.0101,
+                on_path=False,
             ),
             finding(
                 "email-weak-second-factor",
@@ -207,6 +306,47 @@ def bad_account():
         problems=(
             Problem(endpoint="users/subaccount/list", reason=Reason.PERMISSION_DENIED, detail="50120: no permission"),
         ),
+        paths=ways(),
+        hardening=hardening(),
+        drift=(
+            Drift(kind="new", subject=key(BOT, "grid bot"), what="first seen in this run", approved=False),
+            Drift(kind="widened", subject=key(TAX, "tax program"), what="can_trade: no before, yes now", approved=True),
+        ),
+        trend=tuple(
+            TrendPoint(
+                at=NOW.replace(day=day),
+                low=low,
+                high=high,
+                coverage=coverage,
+                failing={severity: 1 for severity in Severity if severity is not Severity.INFO},
+                rules_changed=changed,
+            )
+            for day, low, high, coverage, changed in (
+                (1, 30.0, 75.5, 0.5, False),
+                (8, 30.0, 61.44, 0.58, True),
+                (20, 17.97704, 61.44, 0.581234, False),
+            )
+        ),
+    )
+
+
+def hardening():
+    no_sms = Change(
+        id="no-sms",
+        text="Remove the phone number as a factor and as a way of recovery",
+        effort="low",
+        closes=(SMS_WAY,),
+    )
+    allow = Change(
+        id="allow-list",
+        text="Switch on that withdrawals go to saved addresses only",
+        effort="medium",
+        closes=(),
+        delays=(SMS_WAY,),
+    )
+    passkey = Change(id="passkey", text="Enrol a passkey beside the code by SMS", effort="medium", closes=(), delays=())
+    return Hardening(
+        smallest=(no_sms,), alternatives=((allow, passkey),), single=(no_sms, allow, passkey), residual=(CALL_WAY,)
     )
 
 
@@ -287,6 +427,13 @@ def report(*accounts, sample=True):
             grades={"F-C": 1, "F-A": 1},
         ),
         accounts=tuple(accounts),
+        problems=(
+            RunProblem(
+                where="waivers.yaml",
+                message="the waiver of finding 0123456789abcdef was not used",
+                hint="take it out, or see whether the finding has changed",
+            ),
+        ),
     )
 
 
@@ -305,9 +452,23 @@ def hostile(text):
     )
     rows = tuple({**row, "label": text, "masked_id": text} for row in account.inventory.api_keys)
     addresses = ({"label": text, "asset": text, "network": text, "state": text},)
+    stolen = tuple(
+        replace(
+            way,
+            steps=tuple(
+                replace(
+                    one, text=f"Uses {text}", evidence=(EvidenceLine(fact="api_key.label", value=text, source=text),)
+                )
+                for one in way.steps
+            ),
+        )
+        for way in account.paths
+    )
     return replace(
         account,
         findings=spoilt,
+        paths=stolen,
+        drift=tuple(replace(one, what=text, subject=replace(one.subject, label=text)) for one in account.drift),
         inventory=replace(account.inventory, api_keys=rows, addresses=addresses),
         problems=(Problem(endpoint="account/detail", reason=Reason.TIMEOUT, detail=text),),
     )

@@ -27,7 +27,7 @@ def shown(name, value, **options):
 
 @pytest.mark.parametrize("name", [f"report.{form.suffix}" for form in FORMATS.values()])
 def test_golden_files_are_what_is_rendered(name):
-    assert golden.rendered()[name].decode() == (golden.FOLDER / name).read_text(encoding="utf-8"), (
+    assert golden.rendered()[name].decode() == (golden.FOLDER / name).read_bytes().decode(), (
         "if the new output is right: python -m tests.reports.golden"
     )
 
@@ -58,7 +58,7 @@ def test_every_format_tells_the_same_numbers():
     assert sum(counts.values()) == len(fails)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "prometheus"])  # numbers only, and few of them
 def test_every_rule_is_named(name):
     for account in (bad_account(), dim_account()):
         orphaned = replace(account, causes=())
@@ -145,8 +145,8 @@ def test_a_permission_nobody_knows_is_not_a_permission_denied():
     keys = ({"label": "dark", "can_read": True, "can_trade": False},)
     said = shown("html", report(replace(account, inventory=replace(account.inventory, api_keys=keys))))
     row = said[said.index("dark (id unknown)") :]
-    cells = re.findall(r"<td>(.*?)</td>", row)[:4]
-    assert cells == ["read", "transfer, withdraw, manage", "unknown", "unknown"]
+    cells = [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)[:7]]
+    assert cells == ["read", "transfer, withdraw, manage", "unknown", "unknown", "unknown", "unknown", "unknown"]
 
 
 @pytest.mark.parametrize("name", SCREENS)
@@ -197,7 +197,8 @@ def test_a_run_without_accounts_renders(name):
     value = report()
     summary = replace(value.summary, accounts=0, worst=None, incomplete_accounts=(), coverage=None, grades={})
     said = shown(name, replace(value, accounts=(), summary=summary))
-    assert "No account was audited" in said or json.loads(said)["accounts"] == []
+    otherwise = {"json": '"accounts": []', "ocsf": "[]", "csv": "account,exchange", "prometheus": "auditor_accounts 0"}
+    assert otherwise.get(name, "No account was audited") in said
 
 
 @pytest.mark.parametrize("name", SCREENS)

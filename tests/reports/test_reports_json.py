@@ -134,7 +134,8 @@ def test_names_of_the_contract(document):
     assert list(document) == ["schema", "run", "summary", "accounts", "problems"]
     assert list(document["summary"])[:4] == ["accounts", "worst", "findings", "coverage"]
     account = document["accounts"][0]
-    assert account["paths"] is None
+    assert {"goal", "status", "capability", "cost", "delay_hours", "steps", "closed_by"} < set(account["paths"][0])
+    assert document["accounts"][1]["paths"] is None
     assert set(account) >= {"name", "exchange", "score", "findings", "inventory", "fixes", "questions", "problems"}
     assert {"id", "rule", "severity", "outcome", "subject", "message", "missing", "fix", "gain", "controls"} < set(
         account["findings"][0]

@@ -1,0 +1,53 @@
+"""--sign, and where the key of this installation lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from auditor.errors import UsageError
+
+if TYPE_CHECKING:
+    from auditor.model.report import RunInfo
+    from auditor.signing import Signer
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def option(command: _Command) -> _Command:
+    """--sign."""
+    text = "Sign what is written: FILE.dsse.json beside each file. Needs -o; `auditor verify` checks it."
+    return click.option("--sign", is_flag=True, help=text)(command)
+
+
+def place(identity_key: str | None = None) -> Path:
+    """Where the signing key lies: beside the identity key, that of this user where none is named."""
+    from auditor import config, signing
+
+    return signing.place(identity_key or config.default_identity_key(os.environ), os.environ)
+
+
+def signer(options: Mapping[str, Any], identity_key: str | None = None) -> Signer | None:
+    """Who signs, None where nobody was asked to. Raises UsageError or CredentialError before any work is done."""
+    from auditor import signing
+
+    if not options["sign"]:
+        return None
+    output = options["output"]
+    if output is None or (output.exists() and not (output.is_file() or output.is_dir())):
+        raise UsageError("only a file can be signed", hint="add -o FILE, or -o FOLDER for several formats")
+    return signing.load(place(identity_key))
+
+
+def sealed(target: Path, contents: Mapping[str, bytes], run: RunInfo, signer: Signer) -> dict[Path, bytes]:
+    """The envelope over a report and its pages, at its place."""
+    from auditor import envelope
+
+    ordered = {target.name: contents[target.name], **contents}
+    content = envelope.seal(ordered, run=run.id, version=run.version, signer=signer, now=datetime.now(UTC))
+    return {target.with_name(target.name + envelope.SUFFIX): content}

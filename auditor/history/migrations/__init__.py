@@ -1,0 +1,1 @@
+"""How the tables of a history came about, one revision a file. Alembic runs them."""

@@ -1,0 +1,1 @@
+"""The revisions, named by the number that `tables.REVISIONS` lists."""

@@ -1,0 +1,37 @@
+"""The chain: records, their parts, and the head."""
+
+from __future__ import annotations
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Makes the three tables, and the index by which the newest part of an account is found."""
+    from alembic import op
+    from sqlalchemy import Column, Integer, LargeBinary, Text
+
+    def texts(*names: str) -> list[Column[str]]:
+        return [Column(name, Text, nullable=False) for name in names]
+
+    op.create_table(
+        "history_record",
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        *texts("history", "kind", "at", "content", "previous", "signer", "signature"),
+    )
+    op.create_table(
+        "history_part",
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        Column("account", Text, primary_key=True),
+        Column("kind", Text, primary_key=True),
+        Column("sha256", Text, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+    )
+    op.create_index("history_part_by_account", "history_part", ["kind", "account", "seq"])
+    op.create_table(
+        "history_head",
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("history", Text, nullable=False),
+        Column("seq", Integer, nullable=False),
+        *texts("hash", "signer", "signature"),
+    )

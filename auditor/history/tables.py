@@ -1,0 +1,60 @@
+"""The tables of a history as they are at the newest revision; how they came about is in `migrations/`.
+
+A record is never changed. Its parts may be pruned, and then a later record says so. There is nothing in these columns
+that is neither signed nor hashed, but for the compression of a body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+REVISIONS = ("0001",)
+"""Every revision this version knows, oldest first. A test holds it against `migrations/versions`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """record: the chain; part: what a record says, by account and kind; head: one row, the signed end of the chain."""
+
+    record: Table
+    part: Table
+    head: Table
+
+
+@cache
+def tables() -> Tables:
+    from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text
+
+    data = MetaData()
+    record = Table(
+        "history_record",
+        data,
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        *(
+            Column(name, Text, nullable=False)
+            for name in ("history", "kind", "at", "content", "previous", "signer", "signature")
+        ),
+    )
+    part = Table(
+        "history_part",
+        data,
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        Column("account", Text, primary_key=True),
+        Column("kind", Text, primary_key=True),
+        Column("sha256", Text, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+    )
+    head = Table(
+        "history_head",
+        data,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("history", Text, nullable=False),
+        Column("seq", Integer, nullable=False),
+        *(Column(name, Text, nullable=False) for name in ("hash", "signer", "signature")),
+    )
+    return Tables(record=record, part=part, head=head)
