@@ -27,7 +27,7 @@ _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:~-]+")
 _HELP = """Write auditor.yaml for one account; further accounts are added in the file.
 
-Only places where secrets are kept are asked for (env:, file:, keyring:, cmd:), never a secret.
+Only places where secrets are kept are asked for (env:, file:, keyring:, vault:, cmd:), never a secret.
 
 \b
 Examples:
@@ -45,12 +45,13 @@ accounts:
     # expected_keys: {{count: 3, as_of: 2026-11-01}}   # API keys you counted in the exchange's web page
     # include: [balances, withdrawals]   # read only where you ask: what the account holds, and what left it
 # rules: [rules/]              # folders with rules of your own, beside the shipped ones
+# vault: {{passphrase: "cmd:pass show auditor"}}   # without one it is asked for
 # waivers: waivers.yaml        # risks you accepted, with reason, owner and end
 # identity_key: file:~/.config/auditor/identity.key       # the same on every machine that shares a history
 # history: sqlite:///~/.local/share/auditor/history.db
 """
 _CREDENTIALS = """\
-    credentials:   # env:NAME, file:PATH (only you may read it), keyring:SERVICE/NAME or cmd:COMMAND
+    credentials:   # env:NAME, file:PATH (only you may read it), keyring:SERVICE/NAME, vault:NAME/FIELD or cmd:COMMAND
 {lines}
 """
 
@@ -67,9 +68,12 @@ _CREDENTIALS = """\
     show_default=True,
     help="File to write.",
 )
+@click.option("--vault", is_flag=True, help="Keep the credentials in the encrypted vault.")
 @click.option("--yes", is_flag=True, help="Take what is proposed, ask nothing.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
-def command(exchange: str | None, name: str | None, path: Path, *, yes: bool, force: bool) -> None:
+def command(
+    exchange: str | None, name: str | None, path: Path, *, vault: bool, yes: bool, force: bool
+) -> None:
     from auditor.exchanges import _venue
 
     if os.path.lexists(path) and not force:
@@ -77,7 +81,12 @@ def command(exchange: str | None, name: str | None, path: Path, *, yes: bool, fo
     asking = not yes and at_terminal()
     venue = _venue.load(_exchange(exchange, _venue.ids(), asking=asking))
     name = _name(name, f"main-{venue.id}", asking=asking)
-    references = {field: _reference(venue.id, field, asking=asking) for field in venue.credentials}
+    if asking and venue.credentials and not vault:
+        vault = click.confirm("Keep the credentials in auditor's encrypted vault?", default=False, err=True)
+    references = {
+        field: f"vault:{name}/{field}" if vault else _reference(venue.id, field, asking=asking)
+        for field in venue.credentials
+    }
     _write(path, document(name, venue.id, references), force=force)
     click.echo(f"{path} written, readable by you alone.")
     click.echo(advice(venue, name, references))
@@ -115,6 +124,8 @@ def advice(venue: VenueFile, name: str, references: Mapping[str, str]) -> str:
     variables = [text.removeprefix("env:") for text in references.values() if text.startswith("env:")]
     parts += ["Then"]
     parts += [f"  put the credentials into {', '.join(variables)} (not on a command line)"] if variables else []
+    if any(text.startswith("vault:") for text in references.values()):
+        parts += ["  auditor vault init   once", f"  auditor vault add {name} --exchange {venue.id}"]
     parts += ["  auditor audit", f"  auditor attest {name}   what no API shows"]
     return "\n".join(parts)
 

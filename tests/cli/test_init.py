@@ -137,7 +137,7 @@ def test_a_place_that_cannot_be_written(run):
 
 
 def test_a_person_is_asked(run):
-    result = run(typed='kraken\n\nkeyring:auditor/kraken\ncmd:pass show "my kraken"\n')
+    result = run(typed='kraken\n\nn\nkeyring:auditor/kraken\ncmd:pass show "my kraken"\n')
     assert result.exit_code == 0, result.exception
     account = loaded().accounts[0]
     assert account.name == "main-kraken"
@@ -146,11 +146,21 @@ def test_a_person_is_asked(run):
 
 
 def test_wrong_answers_are_asked_again_and_a_pasted_key_is_not_repeated(run):
-    result = run(typed=f"krakn\nkraken\nMy Kraken\nk1\n{CANARY}\nenv:KEY\n\n")
+    result = run(typed=f"krakn\nkraken\nMy Kraken\nk1\n\n{CANARY}\nenv:KEY\n\n")
     assert result.exit_code == 0, result.exception
     assert "did you mean kraken?" in result.stderr
     assert loaded().accounts[0].credentials == ({"apiKey": "env:KEY", "secret": "env:KRAKEN_SECRET"},)
     assert CANARY not in result.output + result.stderr + Path("auditor.yaml").read_text()
+
+
+@pytest.mark.parametrize("typed", [None, "y\n"])
+def test_the_vault_is_offered(run, typed):
+    result = run("--exchange", "okx", "--name", "main", *(["--vault"] if typed is None else []), typed=typed)
+    assert result.exit_code == 0, result.exception
+    fields = ("apiKey", "secret", "password")
+    assert loaded().accounts[0].credentials == ({field: f"vault:main/{field}" for field in fields},)
+    assert "auditor vault init" in result.stdout
+    assert "auditor vault add main --exchange okx" in result.stdout
 
 
 def test_whoever_stops_writes_nothing(run):
