@@ -97,7 +97,9 @@ class Memory:
             with self._attempt("nothing could be recalled"):
                 try:
                     return self._pasts(kept, names)
-                except store.NoHistoryError:
+                except store.NoHistoryError as error:
+                    if kept.witness.seen() is not None:
+                        self._tell(error)
                     return {}
         return None
 
@@ -108,7 +110,9 @@ class Memory:
         found = {}
         mark = ledger.mark_of(self.identity.fingerprint)
         with kept.reading() as view:
-            self._runs = self._trend(view)
+            self._runs, spoilt = runs.newest(view, runs.POINTS)
+            for one in spoilt:
+                self._tell(one)
             for name in names:
                 past, wrong = runs.past(view, name, mark)
                 said, more = runs.approvals(view, name)
@@ -118,13 +122,6 @@ class Memory:
                 # whom he spoke.
                 found[name] = (past, said if past is not None and not faults else Baseline())
         return found
-
-    def _trend(self, view: View) -> list[StoredRun]:
-        try:
-            return runs.newest(view, runs.POINTS)
-        except store.TamperedError as error:
-            self._tell(error)
-            return []
 
     def _recalled(self, collected: Snapshot, past: Past | None, said: Baseline) -> Snapshot:
         seen = doubt.compare_with(past.snapshot, collected) if past and past.snapshot else collected
@@ -146,7 +143,9 @@ class Memory:
         drift = change.drift(known.reading, before.ledger if before else None, known.baseline)
         trend = runs.points(self._runs, account.name)
         changed = before is not None and before.ruleset != report.run.ruleset_sha256
-        return replace(marked, drift=drift, trend=(*trend, _now(account, report, rules_changed=changed)))
+        now = _now(account, report, rules_changed=changed)
+        earlier = tuple(point for point in trend if point.at < now.at)
+        return replace(marked, drift=drift, trend=(*earlier, now))
 
     def keep(self, report: Report, judged: Sequence[Snapshot], at: datetime) -> Report:
         """Stores a run. When this returns without a new problem it is on the disk."""

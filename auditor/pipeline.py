@@ -136,7 +136,7 @@ def _worst_first(account: AccountReport) -> tuple[Any, ...]:
     return (*place, account.name, account.exchange, account.collected_at)
 
 
-def _account(  # noqa: PLR0913  (what meets here)
+def _account(
     snapshot: Snapshot,
     subjects: list[SubjectOutcomes],
     reading: Reading,

@@ -71,6 +71,14 @@ def index(samples: dict[str, Report]) -> str:
     return "".join(parts)
 
 
+def story(name: str) -> str:
+    """What a sample is about: the comment that its evidence begins with."""
+    if name == TWIN:
+        return "Four accounts at four exchanges, read over real HTTP with real signatures. What `auditor demo` prints."
+    lines = (EVIDENCE / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
+
+
 def pictures(samples: dict[str, Report]) -> dict[str, bytes]:
     """PNG by file name: the first screen of each report, one narrow and dark, and the text report in a terminal."""
     from tests.browser.chromium import launched

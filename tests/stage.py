@@ -155,7 +155,7 @@ class _Frozen(datetime):
 def frozen() -> Iterator[None]:
     """Every module that takes the time takes NOW, so that no expectation ages."""
     with contextlib.ExitStack() as stack:
-        commands = ("audit", "attest", "collect", "evaluate", "rules", "waive", "waivers")
+        commands = ("audit", "attest", "collect", "evaluate", "paths", "rules", "waive", "waivers")
         for name in ("pipeline", *(f"cli.{name}" for name in commands)):
             module = importlib.import_module(f"auditor.{name}")
             stack.enter_context(mock.patch.object(module, "datetime", _Frozen))

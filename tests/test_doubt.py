@@ -66,7 +66,9 @@ def test_the_doubt_lasts_for_one_run() -> None:
 
 @pytest.mark.parametrize(("key", "row"), [("addresses", {"label": "cold"}), ("api_keys", BOT)])
 def test_a_list_that_suddenly_reads_empty_is_unknown(key: str, row: dict[str, Any]) -> None:
-    previous, current = made(complete=True, **{key: [row]}), made(complete=True, **{key: []})
+    before: dict[str, Any] = {key: [row]}
+    now: dict[str, Any] = {key: []}
+    previous, current = made(complete=True, **before), made(complete=True, **now)
     assert key in doubts(previous, current)
     compared = snapshots.compare_with(previous, current)
     assert getattr(compared, key) is None

@@ -279,6 +279,7 @@ def server() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "PAUSES", (0.05, 0.05))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 def closed_port() -> int:

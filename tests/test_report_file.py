@@ -123,6 +123,8 @@ def test_a_missing_key_is_refused_or_had_a_default(tmp_path: Path, path: tuple[A
         (b'{"schema": "auditor/report/1"}', "shape"),
         (b'{"schema": "auditor/report/1", "schema": "auditor/report/1"}', "twice"),
         (b'{"schema": "auditor/report/1", "run": NaN}', "NaN"),
+        (b'{"schema": "auditor/report/1", "run": 1e999}', "1e999"),
+        (b'{"schema": "auditor/report/1", "run": -1e999}', "-1e999"),
         (b'{"schema": "auditor/report/1", "run": ' + b"9" * 5000 + b"}", "too long"),
         (b"[" * 100_000 + b"]" * 100_000, "deeply"),
         (b'{"schema":\n\n "auditor/report/1"', "not valid JSON"),

@@ -414,6 +414,11 @@ def test_each_is_printed_and_written(mine: stage.Stage, name: str) -> None:
         assert "HOOK, OKX_API_KEY, OKX_SECRET" in ran.err
 
 
+def test_without_a_configuration_the_usual_place_is_named(tmp_path: Path) -> None:
+    ran = stage.Stage(tmp_path).run("schedule", "systemd")
+    assert ran.code == 0 and f'"-c" "{tmp_path}/.config/auditor/auditor.yaml"' in ran.out and "remark:" in ran.err
+
+
 def test_options_of_the_audit_come_after_two_dashes(mine: stage.Stage) -> None:
     ran = mine.run(
         "schedule", "systemd", "--", "-f", "prometheus", "-o", "/var/lib/x y/auditor.prom", "--fail-on", "high"

@@ -163,7 +163,8 @@ def test_a_key_that_is_another_than_was_accepted_is_not_covered(change: dict[str
 
 
 @pytest.mark.parametrize(
-    "change", [{"last_used_at": "2026-11-20T09:00:00Z"}, {"never_used": False}, {"masked_id": "…1234"}]
+    "change",
+    [{"third_party": True}, {"last_used_at": "2026-11-20T09:00:00Z"}, {"never_used": False}, {"masked_id": "…1234"}],
 )
 def test_what_moves_by_itself_changes_no_state(change: dict[str, Any]) -> None:
     report = run(held(change), waiver(only(run(held()))))

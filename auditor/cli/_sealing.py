@@ -32,7 +32,19 @@ def place(identity_key: str | None = None) -> Path:
     return signing.place(identity_key or config.default_identity_key(os.environ), os.environ)
 
 
-def signer(options: Mapping[str, Any], identity_key: str | None = None) -> Signer | None:
+def places(config_path: Path | None) -> list[Path]:
+    """Where keys of this installation lie: as the configuration has it, and as commands without one have it."""
+    from auditor import config
+    from auditor.cli import _options
+
+    try:
+        found = config.find(config_path, cwd=Path.cwd(), environ=os.environ)
+    except (UsageError, FileNotFoundError):
+        return [place()]
+    return list(dict.fromkeys([place(_options.settings(found, ()).identity_key), place()]))
+
+
+def signer(options: Mapping[str, Any], where: Callable[[], Path] = place) -> Signer | None:
     """Who signs, None where nobody was asked to. Raises UsageError or CredentialError before any work is done."""
     from auditor import signing
 
@@ -41,7 +53,7 @@ def signer(options: Mapping[str, Any], identity_key: str | None = None) -> Signe
     output = options["output"]
     if output is None or (output.exists() and not (output.is_file() or output.is_dir())):
         raise UsageError("only a file can be signed", hint="add -o FILE, or -o FOLDER for several formats")
-    return signing.load(place(identity_key))
+    return signing.load(where())
 
 
 def sealed(target: Path, contents: Mapping[str, bytes], run: RunInfo, signer: Signer) -> dict[Path, bytes]:

@@ -69,36 +69,37 @@ def _kind(way: AttackPath) -> tuple[Any, ...]:
     return way.status, way.cost, way.delay_hours, way.alerts, [step.action for step in way.steps]
 
 
-def as_text(
+def write(
+    page: Page,
     before: Report,
     after: Report | None,
     facts: Mapping[str, Any],
     analyst: Analyst,
     *,
-    width: int,
-    colour: bool,
     verbose: bool,
-) -> bytes:
-    """The same for a person, in lines of at most `width` cells."""
-    page = Page(width=width)
-    losing = frozenset(goal.id for goal in analyst.model.goals if goal.losing_funds)
+) -> None:
+    """The same for a person, on a page."""
     look = Look(verbose=verbose, limit=_SHOWN, min_coverage=0)
     for one, then in _pairs(before, after):
         page.heading(f"{label(one.name)} ({label(one.venue_name)})")
         if then is not None:
-            _supposition(page, one, then, facts, analyst)
-        _account(page, then or one, losing, look)
-    return (page.coloured() if colour else page.plain()).encode()
+            _supposition(page, (one, then), facts, analyst, look)
+        _account(page, then or one, _losing(analyst), look)
+
+
+def _losing(analyst: Analyst) -> _Losing:
+    return frozenset(goal.id for goal in analyst.model.goals if goal.losing_funds)
 
 
 def _account(page: Page, account: AccountReport, losing: _Losing, look: Look) -> None:
     ways = list(account.paths or ())
     money = [way for way in ways if way.goal in losing]
-    sure = [way for way in money if way.status is PathStatus.CONFIRMED]
+    confirmed, possible = _counted(account, losing)
     page.say(
-        f"Ways to lose funds: {len(sure)} confirmed by what is known, {len(money) - len(sure)} possible because something "
-        f"is not known. Other harm: {count(len(ways) - len(money), 'way')}."
+        f"Ways to lose funds: {confirmed} confirmed by what is known, {possible} possible because something is not known. "
+        f"Other harm: {count(len(ways) - len(money), 'way')}."
     )
+    sure = [way for way in money if way.status is PathStatus.CONFIRMED]
     if not ways:
         page.say("The attack model knows no way here: something that was seen stops each one.")
     changes = _chains.named(account.hardening.single) if account.hardening else {}
@@ -140,22 +141,35 @@ def _stays(page: Page, account: AccountReport) -> None:
 
 
 def _supposition(
-    page: Page, before: AccountReport, after: AccountReport, facts: Mapping[str, Any], analyst: Analyst
+    page: Page, accounts: tuple[AccountReport, AccountReport], facts: Mapping[str, Any], analyst: Analyst, look: Look
 ) -> None:
+    losing, (before, after) = _losing(analyst), accounts
     closed, opened, other = _difference(before, after)
     said = " and ".join(f"{path} = {_plain(value)}" for path, value in facts.items())
     page.say(f"What if {said}?", style="heading")
-    for way in closed:
-        page.say(f"closed: {_called(way)} (was {way.status})", lead="+ ", style="pass")
-    for was, way in other:
-        page.say(f"{_turned(was, way)}: {_called(way)}", lead="~ ")
-    for way in opened:
-        page.say(f"opened: {_called(way)} ({way.status})", lead="! ", style="critical")
-    if not (closed or opened or other):
+    was, then = _counted(before, losing), _counted(after, losing)
+    page.say(
+        f"Ways to lose funds before: {was[0]} confirmed, {was[1]} possible. Then: {then[0]} confirmed, {then[1]} possible."
+    )
+    lines = [("+ ", "pass", way, f"closed (was {way.status})") for way in closed]
+    lines += [("~ ", "", way, _turned(old, way)) for old, way in other]
+    lines += [("! ", "critical", way, f"opened ({way.status})") for way in opened]
+    shown = [line for line in lines if look.verbose or line[2].goal in losing]
+    for lead, style, way, what in shown:
+        page.say(f"{_called(way)}: {what}", lead=lead, style=style)
+    if len(shown) < len(lines):
+        page.say(f"and {count(len(lines) - len(shown), 'way')} to other harm: -v names them", lead="~ ")
+    if not lines:
         page.say("Nothing changes: every way is as open as before.")
         for reason in _reasons(facts, analyst):
             page.say(reason, indent=2)
     page.blank()
+
+
+def _counted(account: AccountReport, losing: _Losing) -> tuple[int, int]:
+    """Ways to lose funds: confirmed, and possible."""
+    status = [way.status for way in account.paths or () if way.goal in losing]
+    return status.count(PathStatus.CONFIRMED), status.count(PathStatus.POSSIBLE)
 
 
 def _reasons(facts: Mapping[str, Any], analyst: Analyst) -> list[str]:

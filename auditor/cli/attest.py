@@ -6,6 +6,7 @@ Knows how to ask and how to understand an answer; which questions are worth aski
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import sys
@@ -33,7 +34,8 @@ _HOLDS = {"account.keys_counted": COUNT_HOLDS.days}
 """Answers that count for fewer days than others, whatever was asked for."""
 _HELP = """Answer what no API can show about ACCOUNT (all accounts without it).
 
-The most valuable question comes first. Answers are dated, expire, and are kept in the attestation file of the account.
+The question that moves the score and decides ways to the money most comes first; what decides nothing important is asked
+with --all only. Answers are dated, expire, and are kept in the attestation file of the account.
 Without a terminal the open questions are listed instead.
 
 \b
@@ -53,6 +55,7 @@ class AnswerError(ValueError):
 @click.option(
     "--answer", "answers", multiple=True, metavar="FACT=VALUE", help="An answer, without being asked. Repeatable."
 )
+@click.option("--all", "everything", is_flag=True, help="Also ask what decides nothing important.")
 @click.option(
     "--expires-days",
     type=click.IntRange(1, attestations.MOST_DAYS),
@@ -67,6 +70,7 @@ def command(
     account: str | None,
     config_path: Path | None,
     answers: tuple[str, ...],
+    everything: bool,  # noqa: FBT001
     expires_days: int,
     allow_endpoint: tuple[str, ...],
 ) -> None:
@@ -80,7 +84,7 @@ def command(
         if given:
             click.echo(keep_answers(settings, one, given, now=now, days=expires_days))
         else:
-            _converse(settings, one, now=now, days=expires_days)
+            _converse(settings, one, now=now, days=expires_days, everything=everything)
 
 
 def ask_owner(
@@ -218,20 +222,28 @@ def _attestable(place: str) -> Fact:
     return fact
 
 
-def _converse(settings: config.Config, account: config.AccountConfig, *, now: datetime, days: int) -> None:
+def _converse(
+    settings: config.Config, account: config.AccountConfig, *, now: datetime, days: int, everything: bool
+) -> None:
     from auditor import pipeline
+    from auditor.engine.advice import important
 
     _held(settings, account, now)  # a file that cannot be read is better found out before the questions
-    questions = pipeline.questions_for(settings, account)
+    open_ = pipeline.questions_for(settings, account)
+    questions = [one for one in open_ if everything or important(one)]
+    left = len(open_) - len(questions)
+    rest = f"{left} smaller question{'' if left == 1 else 's'} left: --all asks them too." if left else ""
     if not questions:
-        say(f"{account.name}: nothing left to ask.")
+        say(f"{account.name}: nothing important left to ask. {rest}" if rest else f"{account.name}: nothing left to ask.")
     elif at_terminal():
         say(f"{account.name} ({account.exchange})")
         answers = ask_owner(questions, now=now, expires_days=days)
         kept = keep_answers(settings, account, answers, now=now, days=days)
         click.echo(kept or "No answer, nothing written.", err=not kept)
+        say(f"Beyond these nothing important is open. {rest}" if rest else "Nothing else is open.")
     else:
         _listed(account.name, questions)
+        say(f"Beyond these nothing important is open. {rest}" if rest else "Nothing else is open.")
 
 
 def at_terminal() -> bool:
@@ -250,6 +262,8 @@ def _listed(name: str, questions: Sequence[Question]) -> None:
             click.echo(f"   Where to look: {_text(question.where)}")
         if question.narrows:
             click.echo(f"   Decides: {', '.join(question.narrows)}")
+        if question.ways:
+            click.echo(f"   Bears on {math.ceil(question.ways)} possible way{'s' * (question.ways > 1)} to lose funds")
     say(f"\nAnswer at a terminal, or with: auditor attest {name} --answer FACT=VALUE")
 
 

@@ -50,7 +50,7 @@ def command(
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, hosts)
-    signer = _sealing.signer(options, settings.identity_key)
+    signer = _sealing.signer(options, lambda: _sealing.place(settings.identity_key))
     sources = _options.sources(settings)
     if options["notify_test"]:
         return _notices.test(settings, sources)
@@ -68,8 +68,8 @@ def command(
     snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))
     past = Memory(identity=run.identity) if options["no_history"] else Memory.of(settings, run.identity, sources)
     snapshots = past.recall(snapshots)
-    report = past.compare(_judged(snapshots, run))
-    report = replace(report, problems=(*report.problems, *lying))
+    judged = past.compare(_judged(snapshots, run))
+    report = replace(judged, problems=(*judged.problems, *lying))
     if not options["no_notify"]:
         floor = Severity(options["notify_on"])
         report = _notices.tell(report, settings, sources, floor=floor, quiet=options["quiet"])
@@ -78,7 +78,9 @@ def command(
     asking = chosen == ("text",) and not options["yes"] and sys.stdin.isatty() and sys.stdout.isatty()
     if asking and _ask(settings, accounts, snapshots, report, now):
         snapshots = pipeline.with_answers(settings, accounts, snapshots, now)
-        report = past.keep(past.compare(_judged(snapshots, run)), snapshots, now)
+        beside = report.problems[len(judged.problems) :]  # what lies open, and what could not be told to whom
+        again = past.compare(_judged(snapshots, run))
+        report = past.keep(replace(again, problems=(*again.problems, *beside)), snapshots, now)
         _options.deliver(report, chosen, options["output"], signer=signer, **_options.shown(options))
     return pipeline.exit_code(report, fail_on=Severity(options["fail_on"]), min_coverage=options["min_coverage"])
 

@@ -59,7 +59,7 @@ def command(
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, ()) if config_path else None
-    signer = _sealing.signer(options, settings.identity_key if settings else None)
+    signer = _sealing.signer(options, lambda: _sealing.place(settings.identity_key if settings else None))
     rules = pipeline.rule_files(settings, folders)
     held = pipeline.accepted(settings, now) if settings and not options["no_waivers"] else ()
     with Evidence(now) as evidence:

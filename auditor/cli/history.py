@@ -52,22 +52,25 @@ def list_(config_path: Path | None, form: str, newest: int | None) -> None:
 
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
-        rows = [_row(one, runs.stored(view, one) if one.kind == "run" else None) for one in view.records(newest=newest)]
+        found = {one.seq: one for one in runs.newest(view)[0]}
+        rows = [_row(one, found.get(one.seq), kept=bool(view.listed(one.seq))) for one in view.records(newest=newest)]
     if form == "json":
         _voice.result(json.dumps(rows, indent=1))
         return
     _voice.result("\n".join(line for row in rows for line in _line(row)) or "nothing is stored yet")
 
 
-def _row(record: Record, run: StoredRun | None) -> dict[str, Any]:
+def _row(record: Record, run: StoredRun | None, *, kept: bool = False) -> dict[str, Any]:
+    """A record in a line. A run that is kept and cannot be read was tampered with."""
     row: dict[str, Any] = {"number": record.seq, "kind": record.kind, "at": record.at}
     if record.kind != "run":
         return row
     if run is None:
-        return {**row, "pruned": True}
+        return {**row, "pruned": not kept, "tampered": kept}
     return {
         **row,
         "pruned": False,
+        "tampered": False,
         "id": run.run["id"],
         "ruleset_sha256": run.run["ruleset_sha256"],
         "accounts": sorted(run.accounts),
@@ -81,8 +84,9 @@ def _line(row: dict[str, Any]) -> list[str]:
     start = f"{row['number']:>5}  {_stored.day(row['at'])}  "
     if row["kind"] != "run":
         return _stored.wrapped(f"{start}{row['kind']}", then=" " * 7)
-    if row["pruned"]:
-        return _stored.wrapped(f"{start}run, pruned", then=" " * 7)
+    if "id" not in row:
+        how = "pruned" if row["pruned"] else "tampered with: `auditor history verify` says how"
+        return _stored.wrapped(f"{start}run, {how}", then=" " * 7)
     worst = row["worst"]
     told = (
         f"worst {worst['name']} {_interval(worst['score']['low'], worst['score']['high'])}" if worst else "no account"
@@ -161,7 +165,7 @@ def trend(config_path: Path | None, names: tuple[str, ...], form: str, newest: i
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
         known = [one.ledger.account for one in _stored.accounts(view, names)]
-        points = {name: runs.points(runs.newest(view, newest, account=name), name) for name in known}
+        points = {name: runs.points(runs.newest(view, newest, account=name)[0], name) for name in known}
     if form == "json":
         _voice.result(json.dumps({name: [_point(one) for one in found] for name, found in points.items()}, indent=1))
         return

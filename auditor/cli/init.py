@@ -49,6 +49,7 @@ accounts:
 # waivers: waivers.yaml        # risks you accepted, with reason, owner and end
 # identity_key: file:~/.config/auditor/identity.key       # the same on every machine that shares a history
 # history: sqlite:///~/.local/share/auditor/history.db
+# notify: ["json://localhost:9000/hook"]   # Apprise addresses or references to them; told on change only
 """
 _CREDENTIALS = """\
     credentials:   # env:NAME, file:PATH (only you may read it), keyring:SERVICE/NAME, vault:NAME/FIELD or cmd:COMMAND

@@ -46,14 +46,18 @@ Examples:
 @click.option("-v", "--verbose", is_flag=True, help="Every way, and what each step rests on.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file.")
 @click.option(
-    "--allow-endpoint", "hosts", multiple=True, metavar="HOST", help="A host beyond this machine that an endpoint may name."
+    "--allow-endpoint",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host beyond this machine that an endpoint may name.",
 )
 def command(account: str | None, **options: Any) -> int:
     from auditor import threats
     from auditor.engine.intake import Evidence
 
     now = datetime.now(UTC)
-    facts = _suppose.facts(options["supposed"], now)
+    facts = _suppose.facts(options["supposed"])
     analyst = threats.analyst(*options["models"])
     with Evidence(now) as evidence:
         if options["files"]:
@@ -71,12 +75,15 @@ def _show(
     before: Report, after: Report | None, facts: Mapping[str, Any], analyst: Analyst, options: Mapping[str, Any]
 ) -> None:
     from auditor.cli import _ways
+    from auditor.reports._lines import Page
 
     if options["form"] == "json":
         _voice.result(_ways.as_json(before, after, facts, analyst))
         return
     width, colour = _options.terminal()
-    _voice.result(_ways.as_text(before, after, facts, analyst, width=width, colour=colour, verbose=options["verbose"]))
+    page = Page(width=width)
+    _ways.write(page, before, after, facts, analyst, verbose=options["verbose"])
+    _voice.result((page.coloured() if colour else page.plain()).encode())
 
 
 def _named(evidence: Evidence, account: str | None) -> list[dict[str, Any]]:
@@ -155,7 +162,9 @@ def _stored(settings: Config, names: Sequence[str]) -> dict[str, Snapshot]:
                     _voice.complain(error)
                 if past is not None and past.snapshot is not None:
                     found[name] = past.snapshot
-                    _voice.say(f"{name}: as of {past.snapshot.collected_at:%Y-%m-%d %H:%M} UTC, with what you stated since")
+                    _voice.say(
+                        f"{name}: as of {past.snapshot.collected_at:%Y-%m-%d %H:%M} UTC, with what you stated since"
+                    )
     except NoHistoryError:
         return {}
     return found

@@ -33,7 +33,7 @@ def command(run: str, config_path: Path | None, formats: tuple[str, ...], **opti
     from auditor.model.rule import Severity
 
     chosen = _options.check_formats(formats, options["output"])
-    signer = _sealing.signer(options)
+    signer = _sealing.signer(options, lambda: _sealing.places(config_path)[0])
     report = _named(run, config_path)
     if report.summary != pipeline.summary(report.accounts):
         message = "its summary does not say what its accounts say: it was edited, or written by another version"

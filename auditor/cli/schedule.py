@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import __version__
+from auditor import __version__, config
 from auditor.cli import _options, _voice
 from auditor.errors import UsageError
 
@@ -68,19 +68,19 @@ def command(
     if options["shards"] > 1 and scheduler != "kubernetes":
         raise UsageError("--shards is for kubernetes")
     hosts, target = _checked(audit_options)
-    settings = _options.settings(config_path, hosts)
+    path, settings = _configured(config_path, hosts)
     plan = schedule.Plan(
         program=_program(),
         version=__version__,
-        config=str(settings.path),
-        place=_place(settings.path),
+        config=str(path),
+        place=_place(path),
         options=audit_options,
-        slots=slots(length(every), seed=str(settings.path)),
+        slots=slots(length(every), seed=str(path)),
         user=_user(),
         home=str(Path.home()),
         variables=tuple(sorted(set(_variables(settings)))),
         writes=tuple(sorted(set(_writes(settings, target)))),
-        told=bool(settings.notify),
+        told=bool(settings and settings.notify),
         output=target is not None,
         **options,
     )
@@ -93,6 +93,22 @@ def command(
     if output is not None:
         _voice.say(f"written to {output}: {', '.join(files)}")
     _remark(settings, scheduler)
+
+
+def _configured(named: Path | None, hosts: Sequence[str]) -> tuple[Path, Config | None]:
+    """The configuration and its path. Where there is none yet, the path at which one is looked for."""
+    problem = None
+    try:
+        settings = _options.settings(named, hosts)
+    except UsageError as error:
+        if named is not None:
+            raise
+        problem = error
+    if problem is None:
+        return settings.path, settings
+    path = _folder("XDG_CONFIG_HOME", ".config") / config.NAME
+    _voice.say(f"remark: {problem.message}; the files name {path}")
+    return path, None
 
 
 def _checked(given: Sequence[str]) -> tuple[tuple[str, ...], Path | None]:
@@ -133,8 +149,10 @@ def _user() -> str:
         return str(os.geteuid())
 
 
-def _variables(settings: Config) -> Iterator[str]:
+def _variables(settings: Config | None) -> Iterator[str]:
     """The environment variables that the configuration refers to."""
+    if settings is None:
+        return
     blocks = [text for account in settings.accounts for block in account.credentials for text in block.values()]
     more = (settings.identity_key, settings.history, settings.vault_passphrase or "", *settings.notify)
     for text in (*blocks, *more):
@@ -142,25 +160,31 @@ def _variables(settings: Config) -> Iterator[str]:
             yield text.removeprefix("env:")
 
 
-def _writes(settings: Config, target: Path | None) -> Iterator[str]:
+def _folder(variable: str, usual: str) -> Path:
+    """Our own part of an XDG folder."""
+    named = os.environ.get(variable, "")
+    return (Path(named) if named.startswith("/") else Path.home() / usual) / "auditor"
+
+
+def _writes(settings: Config | None, target: Path | None) -> Iterator[str]:
     """Folders that an audit writes to."""
     for variable, usual in (
         ("XDG_CONFIG_HOME", ".config"),
         ("XDG_DATA_HOME", ".local/share"),
         ("XDG_STATE_HOME", ".local/state"),
     ):
-        named = os.environ.get(variable, "")
-        yield str((Path(named) if named.startswith("/") else Path.home() / usual) / "auditor")
-    for prefix, text in (("file:", settings.identity_key), ("sqlite:///", settings.history)):
+        yield str(_folder(variable, usual))
+    places = (("file:", settings.identity_key), ("sqlite:///", settings.history)) if settings else ()
+    for prefix, text in places:
         if text.startswith(prefix) and text.removeprefix(prefix).startswith("/"):
             yield str(Path(text.removeprefix(prefix)).parent)
     if target is not None:
         yield str(target.parent)
 
 
-def _remark(settings: Config, scheduler: str) -> None:
+def _remark(settings: Config | None, scheduler: str) -> None:
     """What will not work where nobody is logged in."""
-    if not settings.notify:
+    if settings and not settings.notify:
         _voice.say("remark: the configuration names nobody to `notify`: somebody has to look at the results")
     if scheduler in {"cron", "launchd"} and any(_variables(settings)):
         names = ", ".join(sorted(set(_variables(settings))))

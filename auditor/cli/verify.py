@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli import _options, _sealing, _voice
+from auditor.cli import _sealing, _voice
 from auditor.errors import CredentialError, Fault, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def command(file: Path | None, keys: tuple[str, ...], lists: tuple[Path, ...], f
     if options["show_key"] or options["rotate_key"]:
         if file is not None:
             raise UsageError("a file is not checked together with --show-key or --rotate-key")
-        place = _places(options["config_path"])[0]
+        place = _sealing.places(options["config_path"])[0]
         held = signing.rotate(place) if options["rotate_key"] else signing.load(place)
         _voice.result(signing.ssh_line(held.public))
         return 0
@@ -66,25 +66,12 @@ def command(file: Path | None, keys: tuple[str, ...], lists: tuple[Path, ...], f
         one for path in lists for one in signers.allowed(path)
     ]
     if not (keys or lists):
-        trusted = _own(_places(options["config_path"]))
+        trusted = _own(_sealing.places(options["config_path"]))
     sealed, folder, report = _read(file)
     who = _who(sealed, trusted, now)
     _compare(sealed, folder, report)
     _tell(sealed, who, report, form)
     return 0
-
-
-def _places(config_path: Path | None) -> list[Path]:
-    """Where keys of this installation lie: as the configuration has it, and as commands without one have it."""
-    from auditor import config
-
-    settings = None
-    try:
-        settings = config.find(config_path, cwd=Path.cwd(), environ=os.environ)
-    except (UsageError, FileNotFoundError):
-        return [_sealing.place()]
-    chosen = _options.settings(settings, ())
-    return list(dict.fromkeys([_sealing.place(chosen.identity_key), _sealing.place()]))
 
 
 def _own(places: Sequence[Path]) -> list[Signatory]:

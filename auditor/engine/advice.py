@@ -39,21 +39,27 @@ def questions(
 ) -> tuple[Question, ...]:
     """What only the owner can say, most valuable first: `gain` is what score.low could gain by the answers alone.
 
-    A rule that waits for several answers shares its weight between them. What is asked of a row is asked of each row.
+    A rule that waits for several answers shares its weight between them. What is asked of a row is asked of each row, at
+    the place of the rule: one "no" decides it.
     `decided` is fact -> how many possible ways to lose funds it would decide: deciding all of them is worth as much as
     a critical rule.
     """
     narrows: dict[_Asked, dict[str, Severity]] = defaultdict(dict)
     weights: dict[_Asked, float] = defaultdict(float)
+    worth: dict[_Asked, float] = defaultdict(float)
     findings = list(findings)
     for rule, (severity, asked) in sorted(_open_rules(findings).items()):
+        facts = {fact for fact, _ in asked}
         for one in asked:
             narrows[one][rule] = severity
             weights[one] += score.weight(severity) / len(asked)
+            worth[one] += score.weight(severity) / len(facts)
     where = venue.where if venue else {}
     ways = _ways(decided or {}, narrows)
     whole = math.fsum((decided or {}).values()) or 1.0
-    value = {one: weights[one] + score.weight(Severity.CRITICAL) * ways.get(one, 0.0) / whole for one in {*narrows, *ways}}
+    value = {
+        one: worth[one] + score.weight(Severity.CRITICAL) * ways.get(one, 0.0) / whole for one in {*narrows, *ways}
+    }
     ordered = sorted(value, key=lambda one: (-round(value[one], 9), one[0], one[1].label if one[1] else ""))
     return tuple(
         Question(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from auditor.model.facts import catalogue
 
@@ -326,6 +327,7 @@ def closure(facts: Iterable[str]) -> list[str]:
     return [path for path in catalogue() if path in needed]
 
 
+@cache
 def roots(path: str) -> tuple[str, ...]:
     """The facts that would settle `path`: what it is derived from, then itself where it can be established directly."""
     if path not in DERIVED or not DERIVED[path].inputs:

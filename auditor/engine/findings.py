@@ -45,6 +45,8 @@ _LIST_OF = {COMPLETENESS.get(scope, "account.events_cover_from"): key for scope,
 _TOLD = ("label", "masked_id", "sub_account", "asset", "network", "kind", "at", "name", "amount")
 _SCIENTIFIC = 1e20  # whole numbers from here on are shown as powers
 _UNLISTED = "unseen"
+_LONGEST = 400
+"""Characters of a text from outside that a finding repeats: a label of a megabyte would stand in a hundred findings."""
 _STAYING = {Reason.NOT_EXPOSED, Reason.PERMISSION_DENIED, Reason.NOT_COLLECTED, Reason.ATTESTATION_EXPIRED}
 """Reasons that another run alone does not lift: then the owner's word is what is left."""
 _NOT_ASKED = "Not asked for: {}"
@@ -112,6 +114,7 @@ class _Account:
         self.snapshot = snapshot
         self.venue = venue
         self.fingerprint = fingerprint
+        self._lacks: dict[tuple[str, tuple[str, ...]], Missing] = {}
         self._problems = sorted(snapshot.problems, key=lambda one: (one.reason, one.endpoint, one.detail, one.facts))
 
     def subject(self, one: SubjectOutcomes, counted: Counter[str]) -> Subject:
@@ -177,7 +180,7 @@ class _Account:
         return (*remedy.steps, f"({_MENUS}: {age(read, now)}.)") if stale(read, now) else remedy.steps
 
     def _evidence(self, path: str, value: Any, row: Mapping[str, Any]) -> EvidenceLine:
-        shown = mask_personal(value) if isinstance(value, str) else value
+        shown = _cut(mask_personal(value)) if isinstance(value, str) else value
         source = self._source(path)
         for said in of_all(path) if path.partition(".")[2] not in row else ():
             # What holds for a whole list was not shown by whatever listed the row.
@@ -193,7 +196,7 @@ class _Account:
         if source is not None and source.by == "attest":
             return f"stated by the owner on {(source.at or 'an unknown day')[:10]}"
         if source is not None:
-            return f"{source.by}: {source.ref}" if source.ref else source.by
+            return f"{source.by}: {_cut(source.ref)}" if source.ref else source.by
         if path in DERIVED and DERIVED[path].inputs:
             inputs = [root for root in DERIVED[path].inputs if not root.startswith("venue.")]
             if inputs:
@@ -218,8 +221,13 @@ class _Account:
 
     def _lack(self, path: str, facts: Mapping[str, Any]) -> Missing:
         """What is missing where `path` is. Where the first thing that is asked for it is known, it is what else is open."""
-        every = [root for root in roots(path) if root in catalogue()]
-        settles = [root for root in every if not self._known(root, facts)] or every
+        every = roots(path)
+        settles = tuple(root for root in every if not self._known(root, facts)) or every
+        if (path, settles) not in self._lacks:  # thousands of keys lack the same
+            self._lacks[path, settles] = self._lack_of(path, every, settles)
+        return self._lacks[path, settles]
+
+    def _lack_of(self, path: str, every: tuple[str, ...], settles: tuple[str, ...]) -> Missing:
         first, asked = (next((root for root in listed if catalogue()[root].ask), None) for listed in (every, settles))
         if first is not None and first != asked:
             path = asked or settles[0]
@@ -247,7 +255,7 @@ class _Account:
             told = [problem for problem in self._problems if not problem.facts]
         return told[0] if told else None
 
-    def _how(self, path: str, settles: list[str], reason: Reason) -> str:
+    def _how(self, path: str, settles: tuple[str, ...], reason: Reason) -> str:
         if path == COMPLETENESS["api_key"] and reason is Reason.NOT_EXPOSED:
             where = self._where("account.keys_counted")
             return f"audit every key of the account and state how many there are (`expected_keys`){where}"
@@ -289,7 +297,7 @@ def identity(scope: str, snapshot: Snapshot, facts: Mapping[str, Any], fingerpri
 
 def label_of(scope: str, facts: Mapping[str, Any]) -> str:
     """What a person calls this row. Attacker-written, free of personal data and of whole public ids."""
-    told = {name: mask_personal(_plain(facts.get(f"{scope}.{name}") or "")) for name in _TOLD}
+    told = {name: _cut(mask_personal(_plain(facts.get(f"{scope}.{name}") or ""))) for name in _TOLD}
     if scope == "api_key":
         name = told["label"] or (f"(no label) {short_id(told['masked_id'])}" if told["masked_id"] else "(no label)")
         label = f"{told['sub_account']}/{name}" if told["sub_account"] else name
@@ -299,6 +307,10 @@ def label_of(scope: str, facts: Mapping[str, Any]) -> str:
     return label or f"({scope} without a name)"
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
 def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
     """The rule's message about this subject; a fact that is not known is said to be unknown."""
 
@@ -306,7 +318,7 @@ def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
         if found[1].endswith((".label", ".name")) and found[1].startswith(subject.type + "."):
             return subject.label
         value = facts.get(found[1])
-        return "(unknown)" if value is None else mask_personal(_plain(value))
+        return "(unknown)" if value is None else _cut(mask_personal(_plain(value)))
 
     return _PLACEHOLDER.sub(fill, rule.message)
 

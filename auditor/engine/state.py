@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.model.facts import of_scope
+from auditor.model.facts import Fact, of_scope
 from auditor.model.rule import Rule
 
 _MOVING = {
@@ -36,7 +36,7 @@ def of_row(scope: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         fact.path: _plain(row[name])
         for name, fact in shown.items()
-        if row and row.get(name) is not None and "api" in fact.by and fact.path not in _MOVING
+        if row and row.get(name) is not None and _shown(fact)
     }
 
 
@@ -45,6 +45,11 @@ def state(rule: Rule, facts: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     read = {path: _plain(facts[path]) for path in rule.facts if path in facts and path not in _MOVING}
     whole = json.dumps([rule.severity.value, read, row], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+
+def _shown(fact: Fact) -> bool:
+    """Whether the exchange alone says it: what its owner states expires by itself."""
+    return "api" in fact.by and "attest" not in fact.by and fact.path not in _MOVING
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from auditor.exchanges import _body, _gate, _signer
+from auditor.exchanges import _body, _gate, _hosts, _signer
 from auditor.exchanges._base import Answer, Connector, Endpoint, Failure, Unavailable, by_status
 from auditor.exchanges._budget import Budgets
 from auditor.exchanges._shape import ShapeError
@@ -81,8 +81,10 @@ class Venue:
 
         await _signer.warm_up(self.connector.ccxt_class)
         self.unsigned = _signer.signer_of(self.connector, {}, self.endpoint)
+        hosts = _hosts.of((one.host for one in self.connector.endpoints), self.endpoint)
+        names = _hosts.resolver(hosts, plain=(self.endpoint or "").startswith("http:"))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=100, enable_cleanup_closed=False),
+            connector=aiohttp.TCPConnector(limit=100, resolver=names, enable_cleanup_closed=False),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self.deadline),
             trust_env=False,

@@ -143,7 +143,7 @@ def _said(value: Any) -> str:
 
 def drift(reading: Reading, before: Ledger | None, baseline: Baseline) -> tuple[Drift, ...]:
     """What is new, removed, widened, changed or doubted: against what the owner approved of a scope, or against the run
-    before where nothing of it was approved. `approved` says which of the two.
+    before where nothing of it was approved.
     """
     found = [one for held in reading.ledger.held if (one := _of(held, reading, before, baseline)) is not None]
     ranks = {"widened": 0, "new": 1, "doubted": 2, "removed": 3, "changed": 4}
@@ -168,7 +168,8 @@ def _of(held: Held, reading: Reading, before: Ledger | None, baseline: Baseline)
     elif (reference := said.facts if said else earlier.facts if earlier and not against else None) is not None:
         kind, what = _differs(held, reference)
     subject = Subject(type=held.scope, fingerprint=held.mark, label=held.label)
-    return Drift(kind=kind, subject=subject, what=what, approved=against) if kind else None
+    # What the owner approved as it is now is no difference, so none that is told is approved.
+    return Drift(kind=kind, subject=subject, what=what, approved=False) if kind else None
 
 
 def _differs(held: Held, reference: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ each account its report, its evidence and its ledger.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -22,12 +22,14 @@ from auditor.history.store import Parts, TamperedError, View
 from auditor.model.evidence import Snapshot
 from auditor.model.facts import parse_time
 from auditor.model.normalise import normalise, snapshot
-from auditor.model.report import SCHEMA, Report, TrendPoint
+from auditor.model.report import SCHEMA, Finding, Report, TrendPoint
 from auditor.model.rule import Severity
 from auditor.redaction import printable
 from auditor.reports import json as json_report
 
 _MOST_TRIED = 50
+_OF_THE_RULE = ("title", "severity", "why", "how_we_know", "fix", "controls", "incidents")
+_ORDER = tuple(one.name for one in fields(Finding))
 INVENTORY = "inventory"
 POINTS = 30
 """Runs that a trend in a report goes back."""
@@ -51,6 +53,7 @@ def parts_of(report: Report, collected: Iterable[Snapshot], kept: Mapping[str, L
     """What is stored of a run."""
     document = json_report.document(report)
     rows = {row["name"]: row for row in document["accounts"]}
+    texts: dict[str, dict[str, Any]] = {}
     parts: dict[tuple[str, str], Any] = {
         ("", "run"): {
             "v": 1,
@@ -61,10 +64,36 @@ def parts_of(report: Report, collected: Iterable[Snapshot], kept: Mapping[str, L
         }
     }
     for one in collected:
-        parts[one.name, "report"] = rows[one.name]
+        row = rows[one.name]
+        parts[one.name, "findings"] = [_bare(finding, row["exchange"], texts) for finding in row["findings"]]
+        parts[one.name, "report"] = {**row, "findings": []}  # apart: they are mostly the same as at the run before
         parts[one.name, "snapshot"] = one.to_document()
-        parts[one.name, "inventory"] = kept[one.name].to_document()
+        parts[one.name, INVENTORY] = kept[one.name].to_document()
+    parts["", "texts"] = {exchange: dict(sorted(said.items())) for exchange, said in sorted(texts.items())}
     return parts
+
+
+def _bare(finding: Mapping[str, Any], exchange: str, texts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A finding without what its rule says of itself, which is kept once for each exchange."""
+    told = {name: finding[name] for name in _OF_THE_RULE}
+    same = texts.setdefault(exchange, {}).setdefault(finding["rule"], told) == told
+    return {name: value for name, value in finding.items() if not (same and name in _OF_THE_RULE)}
+
+
+def account_report(view: View, record: Record, account: str) -> dict[str, Any] | None:
+    """An account's part of the JSON report of a stored run, whole again."""
+    row: dict[str, Any] | None = view.part(record, account, "report")
+    if row is None:
+        return None
+    said = (view.part(record, "", "texts") or {}).get(row["exchange"], {})
+    found = view.part(record, account, "findings") or []
+    return {**row, "findings": [_whole(finding, said.get(finding["rule"], {})) for finding in found]}
+
+
+def _whole(finding: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding with its texts, in the order of a report."""
+    held = {**told, **finding}
+    return {name: held[name] for name in _ORDER if name in held} | held
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +119,20 @@ def stored(view: View, record: Record) -> StoredRun | None:
     return StoredRun(seq=record.seq, at=record.at, accounts=lines, **named)
 
 
-def newest(view: View, count: int | None = None, *, account: str | None = None) -> list[StoredRun]:
-    """The newest runs, oldest first; pruned ones are left out. Raises TamperedError."""
-    records = view.records("run", newest=count, account=account)
-    return [one for record in records if (one := stored(view, record)) is not None]
+def newest(
+    view: View, count: int | None = None, *, account: str | None = None
+) -> tuple[list[StoredRun], list[TamperedError]]:
+    """The newest runs, oldest first, without pruned ones; and what is wrong with those that are left out."""
+    found: list[StoredRun] = []
+    wrong: list[TamperedError] = []
+    for record in view.records("run", newest=count, account=account):
+        try:
+            one = stored(view, record)
+        except TamperedError as error:
+            wrong.append(error)
+        else:
+            found += [one] if one else []
+    return found, wrong
 
 
 def find(view: View, name: str) -> Record:
@@ -106,8 +145,8 @@ def find(view: View, name: str) -> Record:
     if name.isascii() and name.isdigit() and len(name) < 10:  # noqa: PLR2004  (an id is longer)
         found = [one for one in records if one.seq == int(name)]
     else:
-        found = [one for one in records if (run := stored(view, one)) and run.run["id"].startswith(name) and name]
-        found = found if len({stored(view, one).run["id"] for one in found}) == 1 else []  # type: ignore[union-attr]
+        told = {run.seq: run.run["id"] for run in newest(view)[0] if name and run.run["id"].startswith(name)}
+        found = [one for one in records if one.seq in told] if len(set(told.values())) == 1 else []
     if not found:
         raise UsageError(f"there is no run {printable(name, limit=40)}", hint="`auditor history list` names them")
     return found[-1]
@@ -116,7 +155,7 @@ def find(view: View, name: str) -> Record:
 def report_document(view: View, record: Record) -> dict[str, Any]:
     """The JSON report of a stored run. Raises UsageError for a pruned one, and TamperedError."""
     run = _there(view, record)
-    accounts = [view.part(record, name, "report") for name in run.accounts]
+    accounts = [account_report(view, record, name) for name in run.accounts]
     return {"schema": SCHEMA, "run": run.run, "summary": run.summary, "accounts": accounts, "problems": run.problems}
 
 
@@ -180,7 +219,7 @@ def _past(view: View, record: Record, account: str) -> Past | None:
         record=record,
         ledger=ledgers.from_document(kept),
         snapshot=snapshot_of(view, record, account),
-        report=view.part(record, account, "report"),
+        report=account_report(view, record, account),
         ruleset=run["run"]["ruleset_sha256"],
     )
 

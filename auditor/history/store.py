@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Parts = Mapping[tuple[str, str], Any]
 """(account, kind) -> JSON value. The account is empty for what concerns the whole record."""
 _LARGEST = 2**30
+_AT_ONCE = 500
 
 
 class NoHistoryError(HistoryError):
@@ -113,9 +114,8 @@ class View:
         """The bytes of a part. Raises TamperedError where they are not those that were written."""
         from sqlalchemy import select
 
-        part = tables().part
-        query = select(part.c.body).where(part.c.seq == seq, part.c.account == account, part.c.kind == kind)
-        raw = self.connection.execute(query).scalar()
+        held = tables().body
+        raw = self.connection.execute(select(held.c.body).where(held.c.sha256 == sha256)).scalar()
         unpacking = zlib.decompressobj()
         try:
             body = unpacking.decompress(raw or b"", _LARGEST)
@@ -140,11 +140,18 @@ class Store:
         """A consistent view. Raises HistoryError, also where there is no history yet."""
         file = database.file_of(self.url)
         if file is not None and not file.exists():
-            raise _none_yet()
+            raise self._none_yet()
         with self._connected() as connection:
             if not database.prepare(connection, upgrade=False):
-                raise _none_yet()
+                raise self._none_yet()
             yield View(connection=connection, trusted=self.trusted, head=_head(connection))
+
+    def _none_yet(self) -> NoHistoryError:
+        seen = self.witness.seen()
+        if seen is None:
+            return NoHistoryError("there is no history yet", hint="`auditor audit` begins one")
+        hint = "put a copy of it back; where it was meant to go, `auditor history verify --accept` after the next audit"
+        return NoHistoryError(f"the history of {seen.seq} records that was here is gone", hint=hint)
 
     @contextmanager
     def _connected(self, *, writes: bool = False) -> Iterator[Connection]:
@@ -186,17 +193,9 @@ class Store:
         )
         table = tables()
         view.connection.execute(insert(table.record).values(**asdict(record)))
-        rows = [
-            {
-                "seq": record.seq,
-                "account": name[0],
-                "kind": name[1],
-                "sha256": hashes[name],
-                "body": zlib.compress(body),
-            }
-            for name, body in raw.items()
-        ]
-        if rows:
+        _keep(view.connection, {hashes[name]: body for name, body in raw.items()})
+        if raw:
+            rows = [{"seq": record.seq, "account": one[0], "kind": one[1], "sha256": hashes[one]} for one in raw]
             view.connection.execute(insert(table.part), rows)
         view.connection.execute(delete(table.head))
         view.connection.execute(insert(table.head).values(id=1, **asdict(head)))
@@ -217,7 +216,7 @@ class Store:
 
         The links stay, so that the chain still verifies. None where there was nothing to forget.
         """
-        from sqlalchemy import delete
+        from sqlalchemy import delete, select
 
         pruned: list[int] = []
 
@@ -228,9 +227,11 @@ class Store:
             if not graves:
                 raise _NothingToPruneError
             pruned.extend(grave["seq"] for grave in graves)  # type: ignore[misc]
-            part = tables().part
+            part, body = tables().part, tables().body
             for seq in pruned:
                 view.connection.execute(delete(part).where(part.c.seq == seq))
+            said = select(part.c.seq).where(part.c.sha256 == body.c.sha256).exists()
+            view.connection.execute(delete(body).where(~said))
             return {("", "prune"): {"before": format_time(before), "pruned": graves}}
 
         try:
@@ -248,6 +249,21 @@ def content_of(hashes: Mapping[tuple[str, str], str]) -> str:
     return chain.content_of({f"{account}/{kind}": sha256 for (account, kind), sha256 in hashes.items()})
 
 
+def _keep(connection: Connection, bodies: Mapping[str, bytes]) -> None:
+    """Stores what is not there yet: what a rule says of itself is the same in every run."""
+    from sqlalchemy import insert, select
+
+    table = tables().body
+    there: set[str] = set()
+    wanted = list(bodies)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        there |= set(connection.execute(select(table.c.sha256).where(table.c.sha256.in_(some))).scalars())
+    rows = [{"sha256": mark, "body": zlib.compress(body)} for mark, body in bodies.items() if mark not in there]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
 def _spelled(value: Any) -> bytes:
     """JSON in the order it was given: a report is shown again as it was."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
@@ -256,10 +272,6 @@ def _spelled(value: Any) -> bytes:
 def edited(seq: int, detail: str) -> Fault:
     """The fault of a record that does not say any more what was written."""
     return Fault(seq=seq, what="edited", detail=detail)
-
-
-def _none_yet() -> NoHistoryError:
-    return NoHistoryError("there is no history yet", hint="`auditor audit` begins one")
 
 
 def _head(connection: Connection) -> Head | None:

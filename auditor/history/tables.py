@@ -19,10 +19,13 @@ REVISIONS = ("0001",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """record: the chain; part: what a record says, by account and kind; head: one row, the signed end of the chain."""
+    """record: the chain; part: what a record says, by account and kind, as the hash of a body; body: what is said, once
+    however often; head: one row, the signed end of the chain.
+    """
 
     record: Table
     part: Table
+    body: Table
     head: Table
 
 
@@ -47,6 +50,11 @@ def tables() -> Tables:
         Column("account", Text, primary_key=True),
         Column("kind", Text, primary_key=True),
         Column("sha256", Text, nullable=False),
+    )
+    body = Table(
+        "history_body",
+        data,
+        Column("sha256", Text, primary_key=True),
         Column("body", LargeBinary, nullable=False),
     )
     head = Table(
@@ -57,4 +65,4 @@ def tables() -> Tables:
         Column("seq", Integer, nullable=False),
         *(Column(name, Text, nullable=False) for name in ("hash", "signer", "signature")),
     )
-    return Tables(record=record, part=part, head=head)
+    return Tables(record=record, part=part, body=body, head=head)

@@ -54,16 +54,16 @@ def between(report: Report, told: Mapping[str, Told] | None, floor: Severity) ->
     `told` is what was told before, by `name_of` an account. Where nothing is remembered the run before, as the history
     set it into the report, stands in its place; where there is none, all that fails is new.
     """
-    found = _Found()
+    found, incomplete = _Found(), frozenset(report.summary.incomplete_accounts)
     for account in report.accounts:
         before = None if told is None else told.get(name_of(account), Told(failing={}))
         found.new += [(account, one) for one in _failing(account, floor) if _is_new(one, before)]
         found.drift += [
             (account, one) for one in account.drift or () if before is None or mark(one) not in before.drift
         ]
-        if account.name in report.summary.incomplete_accounts and not (before and before.incomplete):
+        if account.name in incomplete and not (before and before.incomplete):
             found.incomplete.append(account)
-        found.mended += len(_mended(account, before, report)) if before else 0
+        found.mended += len(_mended(account, before, incomplete)) if before else 0
     found.new.sort(key=lambda pair: (pair[1].severity.rank, not pair[1].on_path, pair[0].name, pair[1].rule))
     return Change(
         new=tuple(found.new), drift=tuple(found.drift), incomplete=tuple(found.incomplete), mended=found.mended
@@ -72,16 +72,16 @@ def between(report: Report, told: Mapping[str, Told] | None, floor: Severity) ->
 
 def after(report: Report, told: Mapping[str, Told] | None, floor: Severity) -> dict[str, Told]:
     """What is told once a notice about this report is out. Accounts that are not in it stay as they were."""
-    kept = dict(told or {})
+    kept, incomplete = dict(told or {}), frozenset(report.summary.incomplete_accounts)
     for account in report.accounts:
         before = kept.get(name_of(account))
-        gone = _mended(account, before, report) if before else set()
+        gone = _mended(account, before, incomplete) if before else set()
         unseen = {id_: state for id_, state in (before.failing if before else {}).items() if id_ not in gone}
         now = {one.id: one.state or "" for one in _failing(account, floor)}
         kept[name_of(account)] = Told(
             failing={**unseen, **now},
             drift=frozenset(map(mark, account.drift)) if account.drift is not None else _drift(before),
-            incomplete=account.name in report.summary.incomplete_accounts,
+            incomplete=account.name in incomplete,
         )
     return kept
 
@@ -134,10 +134,10 @@ def _is_new(finding: Finding, before: Told | None) -> bool:
     return before.failing.get(finding.id) != (finding.state or "")
 
 
-def _mended(account: AccountReport, before: Told, report: Report) -> set[str]:
+def _mended(account: AccountReport, before: Told, incomplete: frozenset[str]) -> set[str]:
     """Failures that were told and are known not to be there any more, or to be accepted."""
     now = {one.id: one for one in account.findings}
-    whole = account.name not in report.summary.incomplete_accounts
+    whole = account.name not in incomplete
     return {id_ for id_ in before.failing if _is_mended(now.get(id_), whole=whole)}
 
 

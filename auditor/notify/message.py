@@ -129,10 +129,10 @@ def _incomplete(change: Change) -> list[str]:
 
 def _scores(report: Report, change: Change) -> list[str]:
     """The score of the worst account that the notice is about, or of the worst of all."""
-    about = [account for account, _ in change.new] or list(report.accounts)
-    ranked = [account for account in report.accounts if account in about]
-    if not ranked or ranked[0].score.low is None or ranked[0].score.high is None:
+    about = {account.name for account, _ in change.new}
+    worst = next((account for account in report.accounts if account.name in about or not about), None)
+    if worst is None or worst.score.low is None or worst.score.high is None:
         return []
-    score = ranked[0].score
+    score = worst.score
     share = f", {100 * (score.coverage or 0):.0f}% could be seen"
-    return [f"Score of {_name(ranked[0])}: {score.low:.1f} to {score.high:.1f} of 100{share}"]
+    return [f"Score of {_name(worst)}: {score.low:.1f} to {score.high:.1f} of 100{share}"]

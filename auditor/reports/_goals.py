@@ -80,7 +80,11 @@ def groups(account: AccountReport) -> tuple[Group, ...]:
         found.append(Group(title=f"Leads to: {goal}", issues=tuple(led), paths=tuple(ways)))
     found.append(Group(title="Opens a way to the money", issues=_where(left, True)))
     found = sorted((group for group in found if group.issues), key=lambda group: group.issues[0].first.severity.rank)
-    none = "On none of the ways to the money" if by_goal else "No way to the money was found; these fail all the same"
+    none = (
+        "On none of the ways to the money that were found"
+        if by_goal
+        else "No way to the money was found; these fail all the same"
+    )
     found += [
         Group(title=none, issues=_where(left, False)),
         Group(title="Whether these open a way to the money was not computed", issues=_where(left, None)),

@@ -13,7 +13,7 @@ from auditor.reports import _view
 from auditor.reports._lines import Page
 from auditor.reports._numbers import times
 from auditor.reports._view import Issue
-from auditor.reports._wording import gain, grounds, missing, tally, waived, whom
+from auditor.reports._wording import bearing, gain, grounds, missing, tally, waived, whom
 from auditor.reports._words import count, prose, reason
 
 _QUESTIONS = 3
@@ -155,7 +155,7 @@ def questions(page: Page, account: AccountReport, look: Look) -> None:
         [
             f"{prose(question.ask)}"
             + (f" Look at: {prose(question.where)}." if question.where else "")
-            + f" It bears on {count(len(question.narrows), 'rule')}."
+            + f" {bearing(question)}"
             for question in asked
         ]
     )

@@ -15,6 +15,7 @@ from auditor.model.report import (
     Finding,
     Inventory,
     Outcome,
+    Question,
     Report,
     RunInfo,
     Score,
@@ -191,6 +192,12 @@ def missing(issue: Issue, masked_ids: Mapping[str, str], most: int | None = None
 
 def _of_whom(issue: Issue, finding: Finding, masked_ids: Mapping[str, str]) -> str:
     return f"{whom(finding.subject, masked_ids)}: " if len(issue.findings) > 1 else ""
+
+
+def bearing(question: Question) -> str:
+    """What an answer would settle."""
+    rules = [count(len(question.narrows), "rule")] if question.narrows or not question.ways else []
+    return f"It bears on {' and on '.join([*rules, *(['possible ways to the money'] if question.ways else [])])}."
 
 
 def keys_seen(inventory: Inventory) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from importlib import resources
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from auditor.reports import _chains, _facts, _goals, _graph, _svg, _tables, _view, _wording, _words
-from auditor.reports._numbers import number, percent, times
+from auditor.reports._numbers import exact, number, percent, times
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -64,10 +65,8 @@ def _page(report: Report, floor: float) -> Callable[..., bytes]:
     """What writes a page of `report`: its accounts in full, what the table links to, and the page to go back to."""
     from markupsafe import Markup
 
-    environment = _environment()
-    source = environment.loader.get_source if environment.loader else None
-    assert source is not None
-    style, script = (source(environment, part)[0] for part in ("style.css", "page.js"))
+    folder = resources.files("auditor.reports") / "page"
+    style, script = ((folder / part).read_text(encoding="utf-8") for part in ("style.css", "page.js"))
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -79,7 +78,7 @@ def _page(report: Report, floor: float) -> Callable[..., bytes]:
             "trusted-types 'none'",
         )
     )
-    template = environment.get_template("report.html.j2")
+    template = _environment().get_template("report.html.j2")
 
     def page(
         *,
@@ -131,6 +130,7 @@ def _environment() -> Environment:
         chains=_chains,
         facts=_facts,
         tables=_tables,
+        exact=exact,
         number=number,
         percent=percent,
         times=times,

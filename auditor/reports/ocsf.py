@@ -12,12 +12,13 @@ from typing import Any
 
 from auditor.model.report import AccountReport, EvidenceLine, Finding, Outcome, Report
 from auditor.model.rule import Severity
-from auditor.reports import _tally
+from auditor.reports import _frameworks, _tally
 from auditor.reports._wording import waived
 from auditor.reports._words import label, prose
 
 VERSION = "1.8.0"
 _CLASS, _CATEGORY = 2003, 2
+_ATTACK = "attack/"
 _SEVERITIES = {
     Severity.CRITICAL: (5, "Critical"),
     Severity.HIGH: (4, "High"),
@@ -120,14 +121,27 @@ def _info(finding: Finding, account: AccountReport, report: Report) -> dict[str,
         "created_time": milliseconds(report.run.started_at),
         "last_seen_time": milliseconds(account.collected_at),
         "types": [label(finding.rule)],
+        **({"attacks": attacks} if (attacks := _attacks(finding)) else {}),
         "analytic": {"name": label(finding.rule), "uid": label(finding.rule), "type_id": 1, "type": "Rule"}
         | ({"version": ruleset} if ruleset else {}),
     }
 
 
+def _attacks(finding: Finding) -> list[dict[str, Any]]:
+    """The techniques of MITRE ATT&CK that a rule is about."""
+    found = []
+    for uid in (label(one.removeprefix(_ATTACK)) for one in finding.controls if one.startswith(_ATTACK)):
+        technique, _, sub = uid.partition(".")
+        named = {"technique": {"uid": technique, "name": technique}}  # readers ask for a name; the number will do
+        found.append(named | ({"sub_technique": {"uid": uid}} if sub else {}))
+    return found
+
+
 def _compliance(finding: Finding) -> dict[str, Any]:
     status, name = _COMPLIANCE[finding.outcome]
-    controls = [label(control) for control in finding.controls]
+    known = _frameworks.catalogue()
+    controls = [label(control) for control in finding.controls if not control.startswith(_ATTACK)]
+    standards = {control.partition("/")[0] for control in controls}
     details = _tally.missing(finding)
     if finding.outcome is Outcome.ERROR:
         details = [f"The rule could not be evaluated: {prose(finding.message, 600)}"]
@@ -136,7 +150,7 @@ def _compliance(finding: Finding) -> dict[str, Any]:
     return {
         "control": label(finding.rule),
         "desc": prose(finding.title, 300),
-        "standards": sorted({control.partition("/")[0] for control in controls}),
+        "standards": sorted(f"{known[one].name}, {known[one].edition}" if one in known else one for one in standards),
         "requirements": controls,
         "status_id": status,
         "status": name,

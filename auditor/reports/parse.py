@@ -59,9 +59,13 @@ def _decoded(text: str, file: str) -> Any:
     def constant(name: str) -> NoReturn:
         _refuse(file, f"is not a readable report: {name} is not a number")
 
+    def number(digits: str) -> float:
+        """A number as it stands; one that is beyond all numbers would be written as none."""
+        return float(digits) if abs(float(digits)) < float("inf") else constant(digits[:40])
+
     line, problem = 0, ""
     try:
-        return json.loads(text, object_pairs_hook=table, parse_constant=constant)
+        return json.loads(text, object_pairs_hook=table, parse_constant=constant, parse_float=number)
     except json.JSONDecodeError as error:
         line, problem = error.lineno, f"is not valid JSON: {error.msg}"
     except RecursionError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from auditor.model.report import AccountReport, Finding, Outcome, Report, Score
 from auditor.model.rule import Severity
@@ -63,8 +64,9 @@ def _samples(report: Report) -> Iterator[Sample]:
     yield "auditor_run_timestamp_seconds", {}, _seconds(run.started_at)
     yield "auditor_run_problems", {}, len(report.problems)
     yield "auditor_accounts", {}, len(report.accounts)
+    incomplete = frozenset(report.summary.incomplete_accounts)
     for labels, account in _newest(report.accounts):
-        yield from _of_account(account, labels, complete=account.name not in report.summary.incomplete_accounts)
+        yield from _of_account(account, labels, complete=account.name not in incomplete)
 
 
 def _newest(accounts: Sequence[AccountReport]) -> Iterable[tuple[dict[str, str], AccountReport]]:
@@ -128,10 +130,11 @@ def _shown(text: str) -> str:
 
 
 def _labels(labels: dict[str, str]) -> str:
-    escaped = (f'{name}="{_escaped(_shown(value))}"' for name, value in labels.items())
+    escaped = (f'{name}="{_escaped(value)}"' for name, value in labels.items())
     joined = ",".join(escaped)
     return f"{{{joined}}}" if joined else ""
 
 
+@lru_cache(maxsize=1024)
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return _shown(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -13,26 +13,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditor.model.facts import catalogue
 from auditor.model.rule import Predicate
-from auditor.ruleset.tree import CLOCK
-
-if TYPE_CHECKING:
-    from sqlglot.expressions import Expr
+from auditor.ruleset import plain, prepared
+from auditor.ruleset.plain import Node
 
 Facts = Mapping[str, Any]
 Truth = bool | None
 _Value = Callable[[Facts, datetime], Any]
 
 _ORDER = {
-    "EQ": operator.eq,
-    "NEQ": operator.ne,
-    "LT": operator.lt,
-    "LTE": operator.le,
-    "GT": operator.gt,
-    "GTE": operator.ge,
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 
@@ -50,30 +48,24 @@ class Condition:
 
     def grounds(self, facts: Facts, now: datetime) -> tuple[str, ...]:
         """The known facts that made it TRUE or FALSE; nothing where it is neither."""
-        return tuple(dict.fromkeys(self._grounds(facts, now)))
+        truth = self.value(facts, now)
+        if truth is None:
+            return ()
+        if not self.joint:
+            return tuple(path for path in self.facts if facts.get(path) is not None)
+        if self.joint == "not":
+            return self.parts[0].grounds(facts, now)
+        found = [part.grounds(facts, now) for part in self.parts if part.value(facts, now) is truth]
+        enough = min(found, key=len) if (self.joint == "or") is truth else [one for grounds in found for one in grounds]
+        return tuple(dict.fromkeys(enough))
 
     def open(self, facts: Facts, now: datetime) -> tuple[str, ...]:
         """The unknown facts that would decide it; nothing where it is decided."""
-        return tuple(dict.fromkeys(self._open(facts, now)))
-
-    def _grounds(self, facts: Facts, now: datetime) -> list[str]:
-        truth = self.value(facts, now)
-        if truth is None:
-            return []
-        if not self.joint:
-            return [path for path in self.facts if facts.get(path) is not None]
-        decisive = (self.joint == "or") is truth
-        found = [part._grounds(facts, now) for part in self.parts if self.joint == "not" or part.value(facts, now) is truth]  # noqa: SLF001
-        if self.joint != "not" and decisive:
-            return min(found, key=len)
-        return [path for grounds in found for path in grounds]
-
-    def _open(self, facts: Facts, now: datetime) -> list[str]:
         if self.value(facts, now) is not None:
-            return []
+            return ()
         if not self.joint:
-            return [path for path in self.facts if facts.get(path) is None]
-        return [path for part in self.parts for path in part._open(facts, now)]  # noqa: SLF001
+            return tuple(path for path in self.facts if facts.get(path) is None)
+        return tuple(dict.fromkeys(path for part in self.parts for path in part.open(facts, now)))
 
 
 ALWAYS = Condition(value=lambda _facts, _now: True, facts=())
@@ -83,9 +75,7 @@ ALWAYS = Condition(value=lambda _facts, _now: True, facts=())
 @cache
 def condition(predicate: Predicate) -> Condition:
     """The condition that a checked predicate states."""
-    import sqlglot
-
-    return _condition(sqlglot.parse_one(predicate.sql, into=sqlglot.exp.Condition, dialect="duckdb"))
+    return _condition(prepared.tree(predicate.sql) or plain.read(predicate.sql))
 
 
 @cache
@@ -125,28 +115,19 @@ def _joined(joint: str, parts: tuple[Condition, ...]) -> Condition:
     return Condition(value=value, facts=facts, joint=joint, parts=parts)
 
 
-def _condition(node: Expr) -> Condition:
-    kind = type(node).__name__
-    if kind == "Paren":
-        return _condition(node.this)
-    if kind == "Not":
-        return negation(_condition(node.this))
-    if kind in {"And", "Or"}:
-        flat = list(node.flatten())
-        return _joined(kind.lower(), tuple(_condition(part) for part in flat))
-    return Condition(value=_LEAVES.get(kind, _compared)(node), facts=_facts(node))
+def _condition(node: Node) -> Condition:
+    kind = node[0]
+    if kind == "not":
+        return negation(_condition(node[1]))
+    if kind in {"and", "or"}:
+        return _joined(kind, tuple(map(_condition, node[1:])))
+    return Condition(value=_LEAVES.get(kind, _compared)(node), facts=plain.facts(node))
 
 
-def _facts(node: Expr) -> tuple[str, ...]:
-    columns = [one for one in node.walk() if type(one).__name__ == "Column" and one.text("table")]
-    return tuple(dict.fromkeys(f"{one.text('table')}.{one.name}" for one in columns))
-
-
-def _like(node: Expr) -> _Value:
-    path = _facts(node)[0]
-    pattern = re.escape(node.expression.name).replace("%", ".*").replace("_", ".")
+def _like(node: Node) -> _Value:
+    _, (_, path), written, wanted = node
+    pattern = re.escape(written).replace("%", ".*").replace("_", ".")
     matches = re.compile(pattern, re.DOTALL).fullmatch
-    wanted = not node.args.get("negate")
 
     def value(facts: Facts, _now: datetime) -> Truth:
         text = facts.get(path)
@@ -155,8 +136,8 @@ def _like(node: Expr) -> _Value:
     return value
 
 
-def _among(node: Expr) -> _Value:
-    term, listed = _term(node.this), [_term(item)({}, datetime.min) for item in node.expressions]
+def _among(node: Node) -> _Value:
+    term, listed = _term(node[1]), [_constant(item) for item in node[2:]]
 
     def value(facts: Facts, now: datetime) -> Truth:
         held = term(facts, now)
@@ -165,8 +146,8 @@ def _among(node: Expr) -> _Value:
     return value
 
 
-def _between(node: Expr) -> _Value:
-    term, low, high = _term(node.this), _term(node.args["low"]), _term(node.args["high"])
+def _between(node: Node) -> _Value:
+    term, low, high = map(_term, node[1:])
 
     def value(facts: Facts, now: datetime) -> Truth:
         held, least, most = term(facts, now), low(facts, now), high(facts, now)
@@ -179,8 +160,8 @@ def _between(node: Expr) -> _Value:
     return value
 
 
-def _compared(node: Expr) -> _Value:
-    sign, left, right = _ORDER[type(node).__name__], _term(node.this), _term(node.expression)
+def _compared(node: Node) -> _Value:
+    sign, left, right = _ORDER[node[0]], _term(node[1]), _term(node[2])
 
     def value(facts: Facts, now: datetime) -> Truth:
         one, other = left(facts, now), right(facts, now)
@@ -191,58 +172,53 @@ def _compared(node: Expr) -> _Value:
 
 def _alike(sign: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
     """Compares as the engine does: a decimal constant beside a floating number is one itself."""
-    if type(one) is not type(other) and isinstance(one, (float, Fraction)) and isinstance(other, (float, Fraction, int)):
+    if (
+        type(one) is not type(other)
+        and isinstance(one, (float, Fraction))
+        and isinstance(other, (float, Fraction, int))
+    ):
         one, other = float(one), float(other)
     elif isinstance(other, float) and not isinstance(one, float):
         one = float(one)
     return bool(sign(one, other))
 
 
-def _term(node: Expr) -> _Value:
-    kind = type(node).__name__
-    if kind == "Paren":
-        return _term(node.this)
-    if kind in {"Literal", "Boolean", "Neg"}:
+def _term(node: Node) -> _Value:
+    kind = node[0]
+    if kind in {"number", "text", "bool", "negative"}:
         constant = _constant(node)
         return lambda _facts, _now: constant
-    if kind in {"Add", "Sub"}:
+    if kind in {"+", "-"}:
         return _sum(node)
-    if kind == "Column":
-        return _column(node)
+    if kind == "now":
+        return lambda _facts, now: now
+    if kind == "fact":
+        path = node[1]
+        return lambda facts, _now: facts.get(path)
     return _condition(node).value
 
 
-def _constant(node: Expr) -> Any:
-    kind = type(node).__name__
-    if kind == "Neg":
-        return -_constant(node.this)
-    if kind == "Boolean":
-        return bool(node.this)
-    return node.name if node.is_string else Fraction(node.name)
+def _constant(node: Node) -> Any:
+    kind, held = node
+    if kind == "negative":
+        return -_constant(held)
+    return Fraction(held) if kind == "number" else held
 
 
-def _column(node: Expr) -> _Value:
-    if not node.text("table"):
-        assert node.name == CLOCK
-        return lambda _facts, now: now
-    path = f"{node.text('table')}.{node.name}"
-    return lambda facts, _now: facts.get(path)
-
-
-def _truth(node: Expr) -> _Value:
-    path = _facts(node)[0]
+def _truth(node: Node) -> _Value:
+    path = node[1]
     assert catalogue()[path].kind == "bool"
     return lambda facts, _now: facts.get(path)
 
 
-def _sum(node: Expr) -> _Value:
-    sign: Callable[[Any, Any], Any] = operator.add if type(node).__name__ == "Add" else operator.sub
-    left = _term(node.this)
-    if type(node.expression).__name__ == "Interval":
-        interval = node.expression
-        by = timedelta(**{f"{interval.unit.name.lower()}s": int(interval.this.name)})
+def _sum(node: Node) -> _Value:
+    sign: Callable[[Any, Any], Any] = operator.add if node[0] == "+" else operator.sub
+    left = _term(node[1])
+    if node[2][0] == "interval":
+        _, amount, unit = node[2]
+        by = timedelta(**{f"{unit.lower()}s": int(amount)})
         return lambda facts, now: None if (held := left(facts, now)) is None else sign(held, by)
-    right = _term(node.expression)
+    right = _term(node[2])
 
     def value(facts: Facts, now: datetime) -> Any:
         one, other = left(facts, now), right(facts, now)
@@ -251,10 +227,10 @@ def _sum(node: Expr) -> _Value:
     return value
 
 
-_LEAVES: dict[str, Callable[[Expr], _Value]] = {
-    "Column": _truth,
-    "Boolean": _term,
-    "Like": _like,
-    "In": _among,
-    "Between": _between,
+_LEAVES: dict[str, Callable[[Node], _Value]] = {
+    "fact": _truth,
+    "bool": _term,
+    "like": _like,
+    "in": _among,
+    "between": _between,
 }

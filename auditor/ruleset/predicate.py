@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from auditor.model.facts import catalogue, suggestion
 from auditor.model.rule import Predicate
+from auditor.ruleset import prepared
 from auditor.ruleset.tree import CLOCK, regenerated
 from auditor.ruleset.words import PredicateError, Token, scan, shown, tokens
 
@@ -42,6 +43,11 @@ _CLOCK_OR_TEXT = re.compile(rf"('(?:[^']|'')*')|\b{CLOCK}\b")
 
 def check(text: str, *, applies_to: str) -> Predicate:
     """The predicate that `text` says, about subjects of the type `applies_to`. Raises PredicateError and nothing else."""
+    return prepared.predicate(text, applies_to) or looked_at(text, applies_to=applies_to)
+
+
+def looked_at(text: str, *, applies_to: str) -> Predicate:
+    """As `check`, whether or not the text was looked at before."""
     found = tokens(text)
     facts = tuple(dict.fromkeys(spelled for kind, spelled in found if kind == "fact"))
     for path in facts:

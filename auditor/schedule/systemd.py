@@ -70,7 +70,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def render(plan: Plan) -> dict[str, str]:
     """auditor.service and auditor.timer."""
-    through = () if _NAMEABLE.fullmatch(plan.program[0]) else ("/bin/sh", "-c", 'exec "$0" "$@"')
+    through: tuple[str, ...] = () if _NAMEABLE.fullmatch(plan.program[0]) else ("/bin/sh", "-c", 'exec "$0" "$@"')
     first, *rest = [*through, *plan.program, *plan.audit(plan.config)]
     service = _SERVICE.format(
         user=plan.user,

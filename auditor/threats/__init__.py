@@ -1,9 +1,9 @@
 """How an attacker gets to the money: a model of attacks over the facts of an account, its proofs, and what closes them.
 
-    analyst = threats.analyst()                                   # over the shipped model
-    [reading] = threats.read([document], now, analyst.model)      # evidence documents, through the one evaluator
-    analyst.reaches(["sim_swap"], reading, now)                   # {"withdraw_funds": PathStatus.CONFIRMED, ...}
-    paths, hardening = analyst.study(reading, now, source)        # what a report shows
+analyst = threats.analyst()                                   # over the shipped model
+[reading] = threats.read([document], now, analyst.model)      # evidence documents, through the one evaluator
+analyst.reaches(["sim_swap"], reading, now)                   # {"withdraw_funds": PathStatus.CONFIRMED, ...}
+paths, hardening = analyst.study(reading, now, source)        # what a report shows
 """
 
 from __future__ import annotations
@@ -37,5 +37,8 @@ def read(
     policies: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Reading]:
     """What well-formed evidence documents let the model know. `policies` is exchange id -> the facts of its venue file."""
-    with Evidence(now).add(documents) as evidence, Evaluation(evidence, (), policies or {}, also=model.facts) as evaluation:
+    with (
+        Evidence(now).add(documents) as evidence,
+        Evaluation(evidence, (), policies or {}, also=model.facts) as evaluation,
+    ):
         return list(readings(evaluation, model.facts))

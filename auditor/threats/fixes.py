@@ -2,7 +2,7 @@
 
 A set of changes closes a way where its goal is no longer within known reach. Sets are found as smallest hitting sets: a
 proof that survives a set can only be broken by a further change that bears on one of its moves. Sound because a change
-never opens a move that was closed, which a test holds for the whole model.
+never opens a way that was closed, which a test holds for the whole model.
 """
 
 from __future__ import annotations

@@ -132,9 +132,7 @@ class _Reading:
         self.unique(document, "loot", name, *here)
         gives = row["gives"]
         self.named(document, gives, *here, "gives", goals=False)
-        conditions = {
-            state: self.condition(document, gives, state, row["scope"], *here, "gives") for state in gives
-        }
+        conditions = {state: self.condition(document, gives, state, row["scope"], *here, "gives") for state in gives}
         self.loot[name] = (row["scope"], conditions)
 
     def actions(self, document: Document) -> Iterator[Move]:
@@ -142,7 +140,12 @@ class _Reading:
             here = ("actions", at)
             self.unique(document, "action", row["id"], *here, "id")
             if not row.get("have") and not row.get("any"):
-                self.fault(document, "needs nothing, so that everybody could", *here, hint="say what it starts from: have or any")
+                self.fault(
+                    document,
+                    "needs nothing, so that everybody could",
+                    *here,
+                    hint="say what it starts from: have or any",
+                )
             if not row.get("gives") and "takes" not in row:
                 self.fault(document, "leads nowhere", *here, hint="say what it gives")
             for gives, rows in self.yields(document, row, *here):
@@ -161,7 +164,12 @@ class _Reading:
         if "takes" not in row:
             return
         if row["takes"] not in self.loot:
-            self.fault(document, f"no loot is called {row['takes']}{shape.guess(row['takes'], list(self.loot))}", *here, "takes")
+            self.fault(
+                document,
+                f"no loot is called {row['takes']}{shape.guess(row['takes'], list(self.loot))}",
+                *here,
+                "takes",
+            )
             return
         of, states = self.loot[row["takes"]]
         if of != scope:
@@ -191,7 +199,9 @@ class _Reading:
             cost=row["cost"],
             dearer=self.condition(document, dearer, "when", "account", *here, "dearer") if dearer else None,
             dearer_by=dearer["by"] if dearer else 0,
-            delays=tuple(self.delay(document, one, *here, "delays", number) for number, one in enumerate(row.get("delays", []))),
+            delays=tuple(
+                self.delay(document, one, *here, "delays", number) for number, one in enumerate(row.get("delays", []))
+            ),
             why=row.get("why", ""),
             attack=tuple(row.get("attack", [])),
             incidents=tuple(row.get("incidents", [])),
@@ -218,7 +228,9 @@ class _Reading:
                 effort=row["effort"],
                 needs=self.condition(document, row, "needs", "account", *here),
                 offered=self.condition(document, row, "offered", "account", *here),
-                sets=tuple(self.setting(document, one, *here, "sets", number) for number, one in enumerate(row["sets"])),
+                sets=tuple(
+                    self.setting(document, one, *here, "sets", number) for number, one in enumerate(row["sets"])
+                ),
             )
 
     def setting(self, document: Document, row: dict[str, Any], *place: str | int) -> Setting:
@@ -242,5 +254,3 @@ class _Reading:
             if len(set(group)) < 2:  # noqa: PLR2004  (a pair)
                 self.fault(document, "one capability is looked at anyway", "together", at, hint="name two")
             yield tuple(sorted(set(group)))
-
-

@@ -30,7 +30,9 @@ def marked(
     facts = {line.fact for path in sure or ways for step in path.steps for line in step.evidence}
     resting = set(closure(facts))
     told = [
-        replace(one, on_path=one.outcome is Outcome.FAIL and bool(resting & set(closure(rules[one.rule].require.facts))))
+        replace(
+            one, on_path=one.outcome is Outcome.FAIL and bool(resting & set(closure(rules[one.rule].require.facts)))
+        )
         for one in findings
     ]
     outcomes = list(dict.fromkeys(one.outcome for one in told))  # they come worst first

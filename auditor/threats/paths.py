@@ -24,7 +24,7 @@ _MOST_PROOFS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way_:
+class Route:
     """A solved way: who starts it, what it reaches, its moves in order, and what closes it (changes as bits)."""
 
     start: tuple[str, ...]
@@ -42,7 +42,7 @@ class Way_:
 class Solved:
     """Everything the model says of one posture. `sets` are the closing sets, smallest first, as bits over the changes."""
 
-    ways: tuple[Way_, ...]
+    ways: tuple[Route, ...]
     sets: tuple[int, ...]
     available: int
 
@@ -83,7 +83,7 @@ class Analyst:
         known, maybe = Posture(self.terrain, reading, now).masks
         start = self.graph.start(capabilities)
         sure, perhaps = self.graph.reach(start, known), self.graph.reach(start, maybe)
-        status = {
+        return {
             goal.id: PathStatus.CONFIRMED
             if sure & self.graph.bits[goal.id]
             else PathStatus.POSSIBLE
@@ -91,7 +91,6 @@ class Analyst:
             else None
             for goal in self.model.goals
         }
-        return status
 
     def _hardening(self, solved: Solved, paths: Sequence[AttackPath]) -> Hardening:
         named = list(zip(solved.ways, paths, strict=True))
@@ -110,7 +109,7 @@ class Analyst:
             residual=tuple(path.id for way, path in named if way.residual and way.goal in losing),
         )
 
-    def _change(self, bit: int, named: Sequence[tuple[Way_, AttackPath]]) -> Change:
+    def _change(self, bit: int, named: Sequence[tuple[Route, AttackPath]]) -> Change:
         remedy = self.model.remedies[bit.bit_length() - 1]
         return Change(
             id=remedy.id,
@@ -165,9 +164,15 @@ class _Solving:
     def _bits(self, start: tuple[str, ...], goal: str) -> Way:
         return self.graph.start(start), self.graph.bits[goal]
 
-    def _order(self, way: Way_) -> tuple[Any, ...]:
+    def _order(self, way: Route) -> tuple[Any, ...]:
         doubt = (not way.confirmed, not self._loses(way.goal), way.residual)
-        return (*doubt, way.cost, len(way.start), [goal.id for goal in self.analyst.model.goals].index(way.goal), way.start)
+        return (
+            *doubt,
+            way.cost,
+            len(way.start),
+            [goal.id for goal in self.analyst.model.goals].index(way.goal),
+            way.start,
+        )
 
     def _reached(self) -> Iterator[tuple[tuple[str, ...], str, bool]]:
         """Who reaches which goal, and whether for sure. Several capabilities only where fewer of them do not do as well."""
@@ -187,7 +192,7 @@ class _Solving:
         sure, perhaps = self.levels[start]
         return 2 if sure & self.graph.bits[goal] else 1 if perhaps & self.graph.bits[goal] else 0
 
-    def _way(self, start: tuple[str, ...], goal: str, sure: bool) -> Way_:  # noqa: FBT001
+    def _way(self, start: tuple[str, ...], goal: str, sure: bool) -> Route:  # noqa: FBT001
         held, bit = self._bits(start, goal)
         moves, delay = self._proof(held, bit, sure, 0)
         mask = sum(1 << number for number in moves)
@@ -200,7 +205,7 @@ class _Solving:
             elif sure and self._loses(goal) and self._slows(held, bit, mask, delay, change):
                 delayed |= change
         costs = self.costs
-        return Way_(
+        return Route(
             start=start,
             goal=goal,
             confirmed=sure,

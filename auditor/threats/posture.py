@@ -126,14 +126,17 @@ def readings(evaluation: Evaluation, facts: Iterable[str]) -> Iterator[Reading]:
     singles = [evaluation.rows(scope, [fact.path for fact in wanted if fact.scope == scope]) for scope in _SINGLE]
     paths = [[fact for fact in wanted if fact.scope == scope] for scope in _SINGLE]
     for pair in zip(*singles, strict=True):
-        facts_of = {path: value for named, row in zip(paths, pair, strict=True) for path, value in _known(named, row[2])}
+        facts_of = {
+            path: value for named, row in zip(paths, pair, strict=True) for path, value in _known(named, row[2])
+        }
         rows: dict[str, list[Facts]] = {}
         for scope, stream in streams.items():
             head, rows[scope] = heads[scope], []
             if head is not None and head[0] == pair[0][0]:
                 named = [fact for fact in wanted if fact.scope == scope]
                 rows[scope] = [
-                    {**dict(_known(named, values)), **({UNSEEN: True} if unseen else {})} for _, unseen, values in head[1]
+                    {**dict(_known(named, values)), **({UNSEEN: True} if unseen else {})}
+                    for _, unseen, values in head[1]
                 ]
                 heads[scope] = next(stream, None)
         yield joined(facts_of, rows)

@@ -161,7 +161,10 @@ class _Field:
         Moves are taken by the earliest sum at which they can have been made, as in Knuth's generalisation of Dijkstra.
         """
         least = dict.fromkeys(ones(self.start), 0)
-        held, waiting = self.start, [(self.weights[bit.bit_length() - 1], bit.bit_length() - 1) for bit in ones(self.open)]
+        held, waiting = (
+            self.start,
+            [(self.weights[bit.bit_length() - 1], bit.bit_length() - 1) for bit in ones(self.open)],
+        )
         heapify(waiting)
         parked: list[int] = []
         while waiting:

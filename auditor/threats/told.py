@@ -17,12 +17,16 @@ from auditor.threats.solve import Graph, ones
 from auditor.threats.waits import Waits, delay_of, waits_of
 
 if TYPE_CHECKING:
-    from auditor.threats.paths import Way_
+    from auditor.threats.paths import Route
 
 Source = Callable[[str], str]
 """Where a fact of the account came from, in words."""
 
-NAMED_BY = {"api_key": ("api_key.label", "api_key.masked_id"), "address": ("address.label",), "vendor": ("vendor.name",)}
+NAMED_BY = {
+    "api_key": ("api_key.label", "api_key.masked_id"),
+    "address": ("address.label",),
+    "vendor": ("vendor.name",),
+}
 """The facts that say which row a step is about."""
 
 
@@ -40,7 +44,7 @@ class Told:
     def _waits(self) -> Waits:
         return waits_of(self.graph, self.posture.reading, self.posture.now)
 
-    def path(self, way: Way_) -> AttackPath:
+    def path(self, way: Route) -> AttackPath:
         """A solved way as the report shows it."""
         states, start = self.model.states, self.graph.start(way.start)
         all_ = self.graph.held(start, way.moves)
@@ -70,7 +74,9 @@ class Told:
         channels = self.posture.reading.facts.get("account.alert_channels")
         if channels is None:
             return None
-        muted = {channel for name, bit in self.graph.bits.items() if held & bit for channel in self.model.states[name].mutes}
+        muted = {
+            channel for name, bit in self.graph.bits.items() if held & bit for channel in self.model.states[name].mutes
+        }
         return tuple(sorted(set(channels) - muted))
 
     def _step(self, number: int, held: int, delay: float | None) -> PathStep:
@@ -127,7 +133,9 @@ class Told:
         rows = self.model.moves[number].rows
         if rows is None:
             return None
-        truths = [(rows.when.value(row, self.posture.now), row) for row in self.posture.reading.rows.get(rows.scope, ())]
+        truths = [
+            (rows.when.value(row, self.posture.now), row) for row in self.posture.reading.rows.get(rows.scope, ())
+        ]
         sure = next((row for truth, row in truths if truth), None)
         seen = next((row for truth, row in truths if truth is None and not row.get(UNSEEN)), None)
         return sure or seen or next((row for truth, row in truths if truth is None), None)

@@ -42,4 +42,3 @@ def preference(waits: Waits, moves: Sequence[int], held: int) -> float:
     """The same as a number: among equals, a wait nobody knows stands between none and any."""
     hours = [hours for number in moves for bit, hours in waits.get(number, ()) if bit & held == bit]
     return max((_IN_DOUBT if one is None else max(one, 0.0) for one in hours), default=0.0)
-

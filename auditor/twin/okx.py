@@ -106,6 +106,20 @@ class Twin(TwinVenue):
                 "anyone_left": False,
                 "unknown_sessions": False,
                 "keys_counted": 2,
+                "phone_is_factor": True,
+                "phone_port_lock": False,
+                "weaker_factor_removable": True,
+                "backup_factor_enrolled": False,
+                "email_dedicated": False,
+                "extensions_vetted": False,
+                "several_people": False,
+                "master_key_over_subaccounts": False,
+                "malicious_package_found": False,
+                "secrets_readable_by_agents": False,
+                "support_call_rule": True,
+                "freeze_rehearsed": False,
+                "p2p_enabled": True,
+                "vendors_complete": True,
             }
         }
 

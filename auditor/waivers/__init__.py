@@ -117,7 +117,9 @@ def _problem(waiver: Waiver, found: Sequence[Finding], now: datetime) -> RunProb
     elif any(waiver.covers(finding, now) for finding in failing):
         return None
     elif failing:
-        message = f"stale: {named} covers nothing, because what it is about is no longer as it was when it was accepted"
+        message = (
+            f"stale: {named} covers nothing, because what it is about is not seen to be as it was when it was accepted"
+        )
         hint = again
     elif found:
         message, hint = f"unused: {named} covers nothing, because its outcome is {found[0].outcome.value}", gone

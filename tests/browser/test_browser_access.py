@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.chromium import HERE, opened
+from tests.samples import FOLDER
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = "(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})"
@@ -29,6 +30,14 @@ def test_an_index_and_its_pages_are_accessible(browser, fleet, scheme):
     assert violations(opened(browser, fleet, scheme=scheme).page) == []
     first = fleet.parent / f"{fleet.stem}-accounts" / "00001.html"
     assert violations(opened(browser, first, scheme=scheme).page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_of_a_real_run_is_accessible(browser, scheme):
+    seen = opened(browser, FOLDER / "INC-2024-okx-sms-api" / "report.html", width=360, scheme=scheme)
+    assert violations(seen.page) == []
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 360
+    seen.assert_quiet()
 
 
 def test_it_would_be_noticed(browser, sample):

@@ -7,7 +7,7 @@ import pytest
 
 from auditor.reports.html import render
 from tests.browser.chromium import opened
-from tests.reports.invented import hostile, report
+from tests.reports.invented import hostile_everywhere, report
 
 LABELS = [
     "<script>window.owned=1;alert(1)</script>",
@@ -34,14 +34,14 @@ HANDLERS = "() => [...document.querySelectorAll('*')].flatMap((one) => one.getAt
 @pytest.fixture(scope="module")
 def plain(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("plain") / "report.html"
-    path.write_bytes(render(report(hostile("x"))))
+    path.write_bytes(render(hostile_everywhere("x")))
     return opened(browser, path).page.evaluate(COUNTS)
 
 
 @pytest.mark.parametrize("label", LABELS, ids=range(len(LABELS)))
 def test_a_hostile_label_does_nothing(browser, tmp_path, plain, label):
     path = tmp_path / "report.html"
-    path.write_bytes(render(report(hostile(label))))
+    path.write_bytes(render(hostile_everywhere(label)))
     seen = opened(browser, path, width=360)
     page = seen.page
     page.evaluate("() => { for (const one of document.querySelectorAll('details')) one.open = true; }")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests import stage
+from tests.cli.test_terminal import at_terminal
 
 RULE = """\
 id: mine-no-keys-that-trade
@@ -133,6 +131,9 @@ def test_verify_says_what_was_done(audited: tuple[stage.Stage, Any]) -> None:
     connection.close()
     ran = mine.run("history", "verify")
     assert ran.code == 2 and "record 1: was edited" in ran.out
+    assert [row["tampered"] for row in said(mine, "list")] == [True, False]
+    assert "tampered with" in mine.run("history", "list").out
+    assert len(said(mine, "trend")["main-deribit"]) == 1
     told = json.loads(mine.run("history", "verify", "-f", "json").out)
     assert not told["intact"] and [(one["record"], one["what"]) for one in told["faults"]] == [(1, "edited")]
 
@@ -154,6 +155,21 @@ def test_a_cut_history_is_told_until_it_is_accepted(
     assert mine.run("history", "verify", "--accept").code == 2  # nobody is there to ask
     mine.run("history", "verify", "--accept", "--yes")
     assert mine.run("history", "verify").code == 0
+
+
+def test_a_history_that_was_deleted_is_missed(
+    audited: tuple[stage.Stage, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, _ = audited
+    path = next(mine.home.rglob("history.db"))
+    for one in path.parent.iterdir():
+        one.unlink()
+    assert "history of 2 records that was here is gone" in mine.run("history", "verify").err
+    ran = _audit(mine, monkeypatch, 3)
+    assert "is gone" in ran.report["problems"][0]["message"]
+    assert _audit(mine, monkeypatch, 4).report["problems"]  # until its owner says that it was meant
+    mine.run("history", "verify", "--accept", "--yes")
+    assert _audit(mine, monkeypatch, 5).report["problems"] == []
 
 
 def test_prune(audited: tuple[stage.Stage, Any]) -> None:
@@ -228,32 +244,11 @@ def test_a_password_in_the_address_is_not_shown(mine: stage.Stage) -> None:
 
 @pytest.mark.parametrize("columns", [40, 60, 100])
 def test_it_fits_the_terminal(audited: tuple[stage.Stage, Any], columns: int) -> None:
-    """On a real terminal of that width."""
-    import pty
-
     mine, _ = audited
     mine.run("keys", "approve", "--all", "--yes")
-    environ = {**mine.environ, "COLUMNS": str(columns), "NO_COLOR": "1"}
     for args in (("history", "list"), ("history", "trend"), ("history", "show"), ("history", "verify"), ("history", "diff", "1"),
                  ("keys", "list"), ("keys", "diff")):  # fmt: skip
-        reading, writing = pty.openpty()
-        done = subprocess.run(
-            [sys.executable, "-m", "auditor", *args],
-            cwd=mine.work,
-            env=environ,
-            stdout=writing,
-            stdin=subprocess.DEVNULL,
-            check=False,
-            timeout=60,
-        )
-        os.close(writing)
-        raw = b""
-        try:
-            while chunk := os.read(reading, 65536):
-                raw += chunk
-        except OSError:
-            pass  # the other end is closed: all was read
-        os.close(reading)
-        lines = raw.decode().replace("\r", "").splitlines()
-        assert done.returncode == 0 and lines and max(map(len, lines)) <= columns, args
-        assert b"\x1b" not in raw
+        code, screen = at_terminal(mine, *args, columns=columns, environ={"NO_COLOR": "1"})
+        lines = screen.splitlines()
+        assert code == 0 and lines and max(map(len, lines)) <= columns, args
+        assert "\x1b" not in screen

@@ -11,6 +11,7 @@ import pytest
 
 from auditor.twin.deribit import Twin
 from tests import stage
+from tests.cli.test_terminal import at_terminal
 
 RULE = "key-unrecognised"
 
@@ -144,6 +145,28 @@ def test_lines_of_the_log_are_open_until_somebody_says_it_was_them(desk: Desk) -
     assert desk.run("keys", "remember").out == ""
 
 
+def test_all_of_it_is_looked_through_on_a_terminal(desk: Desk) -> None:
+    desk.audit()
+    asked: list[str] = []
+
+    def owner(screen: str) -> str:
+        asked.append(screen)
+        return "n" if "desk_bot" in screen else "y"
+
+    code, screen = at_terminal(desk.mine, "keys", "approve", "--all", "--by", "ana", reply=owner)
+    assert code == 0 and len(asked) == 5 and "4 approved, 1 said not to be yours" in screen
+    said = {row["label"]: row["approved"] for row in desk.json("keys", "list")[0]["subjects"]}
+    assert said["desk_bot"]["mine"] is False and said["treasury"] == {**said["treasury"], "mine": True, "by": "ana"}
+    assert outcomes(desk.audit())["desk_bot"] == "fail"
+
+
+def test_who_stops_half_way_said_nothing(desk: Desk) -> None:
+    desk.audit()
+    answers = iter(["y", "y", "\x03"])
+    code, _ = at_terminal(desk.mine, "keys", "approve", "--all", reply=lambda _screen: next(answers))
+    assert code == 130 and not [row for row in desk.json("keys", "list")[0]["subjects"] if row["approved"]]
+
+
 @pytest.mark.parametrize(("args", "words"), [
     (("approve",), "--all"),
     (("approve", "treasury", "--all"), "--all"),
@@ -203,7 +226,7 @@ def test_nothing_that_is_stored_holds_a_secret_or_a_whole_id(desk: Desk) -> None
     desk.run("keys", "approve", "--all", "--yes")
     (path,) = [name for name in desk.mine.files() if name.endswith("history.db")]
     with sqlite3.connect(desk.mine.home / path) as connection:
-        held = b"".join(zlib.decompress(body) for (body,) in connection.execute("SELECT body FROM history_part"))
+        held = b"".join(zlib.decompress(body) for (body,) in connection.execute("SELECT body FROM history_body"))
     connection.close()
     assert (desk.mine.home / path).stat().st_mode & 0o777 == 0o600
     for key in desk.twin.sample_keys():

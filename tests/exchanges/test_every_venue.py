@@ -337,9 +337,10 @@ def _tainted(value: Any) -> Any:
 
 
 def _taint(twin: TwinVenue) -> None:
-    twin.signed = {
-        place: (lambda request, key, route=route: _tainted(route(request, key))) for place, route in twin.signed.items()
-    }
+    def tainted(route: Any) -> Any:
+        return lambda request, key: _tainted(route(request, key))
+
+    twin.signed = {place: tainted(route) for place, route in twin.signed.items()}
 
 
 @pytest.mark.parametrize("id_", IDS)

@@ -6,6 +6,7 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -141,7 +142,7 @@ FAILURES: tuple[Refusal | Breakage, ...] = (
 @pytest.mark.parametrize("id_", IDS)
 def test_a_call_that_fails_leaves_the_fact_unknown_with_a_reason(id_: str, how: Refusal | Breakage) -> None:
     for path in sorted(places(id_)):
-        sheet = collect(fresh(id_), asked=ALL, prepare=lambda one, path=path: one.fail(how, path))
+        sheet = collect(fresh(id_), asked=ALL, prepare=partial(_fail, how=how, path=path))
         missing = lost(sheet)
         if path in _PAYOUTS:
             assert "withdrawals_complete" not in sheet.account, path
@@ -150,6 +151,10 @@ def test_a_call_that_fails_leaves_the_fact_unknown_with_a_reason(id_: str, how: 
             assert "balance_usd" not in sheet.account, path
             assert BALANCE in missing, path
         assert Reason.INVALID_KEY not in missing.values()
+
+
+def _fail(one: TwinVenue, how: Refusal | Breakage, path: str) -> None:
+    one.fail(how, path)
 
 
 _PAYOUTS = {
@@ -200,7 +205,10 @@ def test_every_page_is_read(id_: str, apart: int) -> None:
 
 @pytest.mark.parametrize("id_", IDS)
 def test_no_withdrawals_are_an_empty_list_that_is_whole(id_: str) -> None:
-    sheet = collect(fresh(id_), asked=ALL, prepare=lambda one: one.held.payouts.clear())
+    def emptied(one: Any) -> None:
+        one.held.payouts.clear()
+
+    sheet = collect(fresh(id_), asked=ALL, prepare=emptied)
     assert sheet.rows["withdrawal"] == []
     assert sheet.account["withdrawals_complete"] is True
 

@@ -631,7 +631,7 @@ def test_a_trouble_on_one_endpoint_is_a_problem_and_nothing_is_invented(endpoint
     whole = collect(Twin())
     twin = Twin()
     twin.fail(how, prefix=endpoint.path)
-    sheet = collect(twin, deadline=0.1)
+    sheet = collect(twin, deadline=0.3 if how is Breakage.SILENCE else 10)
     wrong_answer_to_a_public_call = endpoint.public and how in {Refusal.BAD_KEY, Refusal.BAD_SIGNATURE}
     assert reasons(sheet)[endpoint.name] == ("malformed_response" if wrong_answer_to_a_public_call else EXPECTED[how])
     proven = {f"account.{name}" for name in sheet.account} | {f"venue.{name}" for name in sheet.venue}

@@ -25,7 +25,7 @@ def collect(
     *,
     credentials: dict[str, str] | None = None,
     prepare: Callable[[TwinVenue], Any] | None = None,
-    deadline: float = 1.0,
+    deadline: float = 5.0,
     asked: frozenset[str] = frozenset(),
 ) -> Sheet:
     """The sheet of one key (the twin's first sample key unless `credentials` says otherwise), with what is `asked` beside."""

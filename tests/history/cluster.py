@@ -6,6 +6,7 @@ Where no server is installed the tests on it are skipped and say so, unless AUDI
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -52,7 +53,8 @@ def running() -> Iterator[Cluster]:
             pytest.fail("PostgreSQL is not installed, and this run has to test on it")
         pytest.skip("PostgreSQL is not installed here: the history was tested on SQLite only")
     # As root it has to be another user's: the server refuses to run as root.
-    owner = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+    nobody = pwd.getpwnam("nobody")
+    owner = {"user": nobody.pw_uid, "group": nobody.pw_gid} if os.geteuid() == 0 else {}
     folder = Path(tempfile.mkdtemp(prefix="auditor-pg-", dir="/tmp"))
     password = secrets.token_hex(12)
     try:
@@ -74,7 +76,7 @@ def running() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(words: list[str], folder: Path, owner: dict[str, str]) -> None:
+def _run(words: list[str], folder: Path, owner: dict[str, int]) -> None:
     plain = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     subprocess.run(words, cwd=folder, env=plain, check=True, stdout=subprocess.DEVNULL, **owner)  # type: ignore[call-overload]
 

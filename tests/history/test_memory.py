@@ -79,7 +79,7 @@ def test_a_key_that_nobody_recognises(place: Place, remember: Any) -> None:
     third = remember(seen(3, [key("bot"), key("theirs", can_withdraw=True, ip_bound=False)]))
     assert outcomes(third, "key-unrecognised") == {"theirs": ("fail", "new"), "bot": ("pass", "unchanged")}
     assert [(one.kind, one.subject.label, one.approved) for one in third.accounts[0].drift or ()] == [
-        ("new", "theirs", True)
+        ("new", "theirs", False)
     ]
     fourth = remember(seen(4, [key("bot", can_withdraw=True), key("theirs", can_withdraw=True, ip_bound=False)]))
     assert outcomes(fourth, "key-unrecognised")["theirs"] == ("fail", "unchanged")
@@ -192,6 +192,24 @@ def test_an_edited_run_is_passed_over_for_the_one_before(place: Place, remember:
     report = remember(seen(2, [key("bot"), key("two"), key("three")]))
     assert any("record 2" in one.message for one in report.problems)
     assert {one.kind for one in report.accounts[0].drift or ()} == {"new"}
+
+
+def test_a_server_that_goes_away_in_the_middle_of_a_run(postgres: Any, tmp_path: Path, rules: tuple[Rule, ...]) -> None:
+    name = f"away_{os.getpid()}"
+    postgres.execute(f"CREATE DATABASE {name}")
+    kept = store.open_store(postgres.url(name), key=tmp_path / "signing.key")
+    first = Memory(identity=WHO, store=kept)
+    recalled = first.recall([seen(0, [key("bot")])])
+    with Evidence(on(0)).add(one.to_document() for one in recalled) as evidence:
+        report = pipeline.judge(evidence, pipeline.Run(rules=rules, identity=WHO, now=on(0)))
+    assert not first.keep(first.compare(report), recalled, on(0)).problems
+    second = Memory(identity=WHO, store=kept)
+    again = second.recall([seen(1, [key("bot")])])
+    compared = second.compare(report)
+    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    told = second.keep(compared, again, on(1))
+    assert told.accounts == compared.accounts and "not stored" in told.problems[0].message
+    assert postgres.password not in str(told.problems)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_the_tables_are_those_of_the_migrations(kept: Store) -> None:
     revisions = [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()]
     assert tuple(revisions[::-1]) == REVISIONS
     with database.engine(kept.url).connect() as connection:
-        for table in (tables().record, tables().part, tables().head):
+        for table in (tables().record, tables().part, tables().body, tables().head):
             found = {row["name"]: row["nullable"] for row in inspect(connection).get_columns(table.name)}
             assert found == {column.name: column.nullable for column in table.columns}
             keys = inspect(connection).get_pk_constraint(table.name)["constrained_columns"]
@@ -140,6 +140,9 @@ def test_prune_leaves_a_tombstone_and_what_is_needed(kept: Store) -> None:
         assert view.part(view.records()[0], "", "run") is None
         assert view.part(view.records()[2], "old", "report") == {"findings": [3]}
         assert view.part(view.records("approval")[0], "main", "approval") == {"by": "ana"}
+    assert _count(kept, "history_body") == _count(
+        kept, "(SELECT DISTINCT sha256 FROM history_part) AS said"
+    )  # what nobody says any more is gone
     assert kept.prune(START + timedelta(days=100), late) is None
     append(kept)
     assert check.verify(kept)[0] == []
@@ -205,3 +208,15 @@ def test_parts_cannot_be_told_apart_wrongly() -> None:
 def _execute(kept: Store, statement: str) -> None:
     with database.engine(kept.url).begin() as connection:
         connection.exec_driver_sql(statement)
+
+
+def _count(kept: Store, table: str) -> int:
+    with database.engine(kept.url).connect() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def test_what_is_said_again_is_kept_once(kept: Store) -> None:
+    for _ in range(4):
+        kept.append("run", START, lambda _view: {("", "texts"): "x" * 9000, ("main", "report"): "x" * 9000})
+    assert (_count(kept, "history_part"), _count(kept, "history_body")) == (8, 1)
+    assert check.verify(kept)[0] == []

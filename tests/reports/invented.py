@@ -1,8 +1,9 @@
 """A Report that never was: one account that is badly set up, one of which hardly anything could be seen. All invented."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from auditor.model.evidence import Problem, Reason
 from auditor.model.report import (
@@ -472,3 +473,22 @@ def hostile(text):
         inventory=replace(account.inventory, api_keys=rows, addresses=addresses),
         problems=(Problem(endpoint="account/detail", reason=Reason.TIMEOUT, detail=text),),
     )
+
+
+def hostile_everywhere(text):
+    """The whole report with `text` in every place that holds text, but for the closed lists of the model."""
+    return _spoilt(report(), text)
+
+
+def _spoilt(value, text):
+    if isinstance(value, StrEnum | Score):  # grades are letters, and no file with others is read
+        return value
+    if isinstance(value, str):
+        return text
+    if isinstance(value, tuple):
+        return tuple(_spoilt(one, text) for one in value)
+    if isinstance(value, dict):
+        return {key: _spoilt(one, text) for key, one in value.items()}
+    if is_dataclass(value):
+        return replace(value, **{one.name: _spoilt(getattr(value, one.name), text) for one in fields(value)})
+    return value

@@ -34,7 +34,7 @@ def marked(account, on_path):
 def test_findings_stand_under_what_they_lead_to():
     assert titles(bad_account()) == [
         ("Leads to: Your coins are withdrawn", ["key-withdraw-without-ip-binding", "auth-sms-weakest"]),
-        ("On none of the ways to the money", ["key-unused"]),
+        ("On none of the ways to the money that were found", ["key-unused"]),
     ]
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditor.reports import _markdown, markdown
@@ -78,10 +78,13 @@ def test_any_text_stays_text(text):
 
 @settings(max_examples=200, deadline=None)
 @given(INLINE, INLINE)
+@example("\\|@octocat", "|")
+@example("a | b", "`|`")
 def test_a_row_of_a_table_keeps_its_cells(first, second):
     cells = [_markdown.plain(first), _markdown.plain(second), "end"]
     page = read_markdown("\n".join(_markdown.table(("a", "b", "c"), [cells])).encode() + b"\n")
     assert page.tags.count("td") == 3
+    assert [cell.strip() for cell in page.cells if cell.strip()][-1] == "end"
     assert page.tags.count("tr") == 2
 
 

@@ -88,6 +88,16 @@ def test_what_was_stated_is_an_assessment_and_no_evidence():
     assert "assessments" not in with_outcome(Outcome.UNKNOWN, evidence=(said,))["compliance"]
 
 
+def test_techniques_of_attackers_are_no_standard():
+    event = with_outcome(Outcome.FAIL, controls=("owasp-nhi/NHI5", "attack/T1550.001", "attack/T1451", "own/1"))
+    assert event["compliance"]["standards"] == ["OWASP Non-Human Identities Top 10, 2025", "own"]
+    assert event["compliance"]["requirements"] == ["owasp-nhi/NHI5", "own/1"]
+    assert event["finding_info"]["attacks"] == [
+        {"technique": {"uid": "T1550", "name": "T1550"}, "sub_technique": {"uid": "T1550.001"}},
+        {"technique": {"uid": "T1451", "name": "T1451"}},
+    ]
+
+
 def test_events_are_told_apart_and_each_stands_on_a_line():
     events = events_of()
     assert len({event["metadata"]["uid"] for event in events}) == len(events)

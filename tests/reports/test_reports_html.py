@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from auditor.reports import _svg, _words
 from auditor.reports.html import render
-from tests.reports.invented import bad_account, hostile, report
+from tests.reports.invented import bad_account, hostile, hostile_everywhere, report
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60) | st.text("<>&\"'/={}%#\\ \n-![]`", max_size=40)
 TRICKS = [
@@ -143,6 +143,14 @@ def test_tricks_are_text(text):
     assert shape(parsed) == shape(plain)
     label = _words.label(text)
     assert any(tag == "th" and shown == f"{label} ({label})" for tag, shown in parsed.texts)
+
+
+@pytest.mark.parametrize("text", [*TRICKS, "", " ", "\n", "-"])
+def test_tricks_in_every_place_are_text(text):
+    parsed, plain = page(hostile_everywhere(text)), page(hostile_everywhere("x"))
+    assert_harmless(parsed)
+    assert parsed.elements.count("svg") == plain.elements.count("svg")
+    assert len(render(hostile_everywhere(text))) < 1_000_000
 
 
 def test_template_braces_are_not_run():

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from auditor.reports import _lines
 from auditor.reports.text import render
-from tests.reports.invented import bad_account, dim_account, hostile, report
+from tests.reports.invented import bad_account, dim_account, hostile, hostile_everywhere, report
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=120)
 WIDE_TEXT = st.text("日本語한국ｆｕｌｌ☃ e\u0301", min_size=20, max_size=300)
@@ -66,6 +66,13 @@ def test_tricks_are_tame_and_make_no_line_of_their_own(text):
     plain = lines(report(hostile("x")))
     for start in ("✗ ", "= ", "? ", "~ ", "main-okx", "What"):
         assert sum(line.startswith(start) for line in said) == sum(line.startswith(start) for line in plain), start
+
+
+@pytest.mark.parametrize("text", [*TRICKS, "", " ", "-"])
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_tricks_in_every_place_are_tame(text, width, verbose):
+    assert_tame(lines(hostile_everywhere(text), width=width, verbose=verbose), width)
 
 
 def test_removed_characters_are_seen():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.model.report import PathStatus, RunProblem
-from auditor.reports import _chains
+from auditor.reports import FORMATS, _chains
 from auditor.reports._lines import cells
 from auditor.reports.text import render
 from tests.reports.invented import bad_account, dim_account, hardening, report, step, ways
@@ -144,3 +144,20 @@ def test_what_went_wrong_beside_the_evidence_is_said_with_its_hint():
 def test_a_possible_way_is_never_called_confirmed():
     account = replace(bad_account(), paths=(replace(ways()[0], status=PathStatus.POSSIBLE),), hardening=None)
     assert "CONFIRMED" not in said(account)
+
+
+@pytest.mark.parametrize(
+    ("narrows", "decided", "words"),
+    [
+        (("a",), 0.0, "It bears on 1 rule."),
+        (("a", "b"), 2.5, "It bears on 2 rules and on possible ways to the money."),
+        ((), 0.5, "It bears on possible ways to the money."),
+        ((), 0.0, "It bears on 0 rules."),
+    ],
+)
+def test_a_question_says_what_it_would_settle(narrows, decided, words):
+    account = bad_account()
+    asked = (replace(account.questions[0], narrows=narrows, ways=decided),)
+    account = replace(account, questions=asked)
+    assert words in said(account)
+    assert words in " ".join(FORMATS["html"].render(report(account)).decode().split())

@@ -1,7 +1,7 @@
 """Postures made by hand or by chance, and the shortest way from an evidence document to what the attack model says of it.
 
-    reaches(["sim_swap"], document({"phone_is_factor": True, ...}))    # {"withdraw_funds": PathStatus.POSSIBLE, ...}
-    paths, hardening = study(document(...))
+reaches(["sim_swap"], document({"phone_is_factor": True, ...}))    # {"withdraw_funds": PathStatus.POSSIBLE, ...}
+paths, hardening = study(document(...))
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def analyst() -> Analyst:
     return threats.analyst()
 
 
-def document(account: Mapping[str, Any] | None = None, venue: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def document(
+    account: Mapping[str, Any] | None = None, venue: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
     """An evidence document of an exchange nobody knows; `more` are its lists."""
     head = {"name": "main", "exchange": "nowhere", **(account or {})}
     start = {"schema": "auditor/evidence/1", "collected_at": "2026-11-20T10:00:00Z", "account": head}
@@ -153,7 +155,11 @@ def less_known(whole: Reading, chance: random.Random, share: float = 0.6) -> Rea
     kept = {path: held for path, held in whole.facts.items() if chance.random() < share}
     rows = {
         scope: [
-            {path: held for path, held in row.items() if path not in whole.facts and (path == UNSEEN or chance.random() < share)}
+            {
+                path: held
+                for path, held in row.items()
+                if path not in whole.facts and (path == UNSEEN or chance.random() < share)
+            }
             for row in listed
         ]
         for scope, listed in whole.rows.items()

@@ -17,12 +17,16 @@ from auditor.model.report import AccountReport, Outcome, PathStatus
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 INCIDENTS: list[dict[str, Any]] = yamlio.read(Path(__file__).with_name("incidents.yaml")).value
+MECHANISMS: list[dict[str, Any]] = [
+    {**one, "kind": "mechanism", "documented": {}, "assumed": one["facts"]}
+    for one in yamlio.read(Path(__file__).with_name("mechanisms.yaml")).value
+]
 ORDINARY = {
     "account": {"withdrawal_second_approver": False, "trade_symbol_allowlist": False},
     "venue": {"trade_needs_step_up": False, "hold_covers_p2p": False, "hold_covers_internal_transfer": False},
 }
 """True of ordinary private accounts; assumed in every incident."""
-ATTACKED = [one for one in INCIDENTS if one["kind"] not in {"lifecycle", "evidence"}]
+ATTACKED = [one for one in [*INCIDENTS, *MECHANISMS] if one["kind"] not in {"lifecycle", "evidence"}]
 PREVENTABLE = [one for one in INCIDENTS if one.get("prevented_by")]
 REASONS = {"unavailable": "venue_incident", "erroneous": "implausible_response"}
 
@@ -36,14 +40,16 @@ def document(incident: dict[str, Any], *, assumed: bool) -> dict[str, Any]:
     account: dict[str, Any] = {"name": "victim", "exchange": "elsewhere"}
     venue: dict[str, Any] = {}
     keys: list[dict[str, Any]] = []
+    more: dict[str, Any] = {}
     for part in [incident["documented"], *([incident["assumed"], ORDINARY] if assumed else [])]:
         account |= {fact: value for fact, value in part.get("account", {}).items() if fact not in account}
         venue |= {fact: value for fact, value in part.get("venue", {}).items() if fact not in venue}
+        more |= {name: part[name] for name in ("addresses", "vendors") if name in part}
         for number, row in enumerate(part.get("api_keys", [])):
             keys += [{}] if number >= len(keys) else []
             keys[number] |= {fact: value for fact, value in row.items() if fact not in keys[number]}
     made: dict[str, Any] = {"schema": "auditor/evidence/1", "collected_at": "2026-11-20T10:00:00Z", "account": account}
-    made |= {"venue": venue} if venue else {}
+    made |= more | ({"venue": venue} if venue else {})
     made |= {"api_keys": keys} if keys else {}
     if state := incident["documented"].get("evidence"):
         lost = {"endpoint": "account", "reason": REASONS[state], "facts": ["api_keys", "account.balance_usd"]}

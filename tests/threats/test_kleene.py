@@ -64,7 +64,9 @@ def test_every_condition_of_the_model_is_what_the_engine_says(chance: random.Ran
     rows = {"api_keys": [tables["api_key"]], "addresses": [tables["address"]], "vendors": [tables["vendor"]]}
     complete = dict.fromkeys(("key_inventory_complete", "addresses_complete", "vendors_complete"), True)
     one = document({**tables["account"], **complete}, tables["venue"], **rows)
-    known = {f"{scope}.{name}": held for scope, table in tables.items() for name, held in table.items() if held is not None}
+    known = {
+        f"{scope}.{name}": held for scope, table in tables.items() for name, held in table.items() if held is not None
+    }
     rules = [rule(f"r{number}", scope, one) for number, (scope, one) in enumerate(checked)]
     said = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.UNKNOWN}
     with Evidence(NOW).add([one]) as evidence, Evaluation(evidence, rules, {}) as evaluation:
@@ -80,7 +82,10 @@ def test_every_condition_of_the_model_is_what_the_engine_says(chance: random.Ran
 def test_any_predicate_is_what_the_engine_says(tree: Any, chance: random.Random) -> None:
     checked = predicate.check(chanced.spelled(tree), applies_to="api_key")
     one, subjects = chanced.invented(chance)
-    with Evidence(chanced.NOW).add([one]) as evidence, Evaluation(evidence, [rule("r", "api_key", checked)], {}) as evaluation:
+    with (
+        Evidence(chanced.NOW).add([one]) as evidence,
+        Evaluation(evidence, [rule("r", "api_key", checked)], {}) as evaluation,
+    ):
         [found] = list(evaluation.documents())
     answers = {subject.number: subject.outcomes["r"] for subject in found if subject.scope == "api_key"}
     said = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.UNKNOWN}
@@ -108,7 +113,9 @@ def test_what_is_open_would_decide_and_what_is_ground_does(tree: Any, chance: ra
 
 
 def test_times_and_intervals() -> None:
-    old = kleene.condition(predicate.check("account.password_changed_at < now - INTERVAL '90' DAY", applies_to="account"))
+    old = kleene.condition(
+        predicate.check("account.password_changed_at < now - INTERVAL '90' DAY", applies_to="account")
+    )
     for days, truth in ((89, False), (90, False), (91, True)):
         assert old.value({"account.password_changed_at": NOW - timedelta(days=days)}, NOW) is truth
     assert old.value({}, NOW) is None

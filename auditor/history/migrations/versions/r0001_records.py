@@ -1,4 +1,4 @@
-"""The chain: records, their parts, and the head."""
+"""The chain: records, their parts and what these say, and the head."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Makes the three tables, and the index by which the newest part of an account is found."""
+    """Makes the four tables, and the indexes by which the newest part of an account and a part of a body are found."""
     from alembic import op
     from sqlalchemy import Column, Integer, LargeBinary, Text
 
@@ -25,9 +25,14 @@ def upgrade() -> None:
         Column("account", Text, primary_key=True),
         Column("kind", Text, primary_key=True),
         Column("sha256", Text, nullable=False),
-        Column("body", LargeBinary, nullable=False),
     )
     op.create_index("history_part_by_account", "history_part", ["kind", "account", "seq"])
+    op.create_index("history_part_by_body", "history_part", ["sha256"])
+    op.create_table(
+        "history_body",
+        Column("sha256", Text, primary_key=True),
+        Column("body", LargeBinary, nullable=False),
+    )
     op.create_table(
         "history_head",
         Column("id", Integer, primary_key=True, autoincrement=False),
