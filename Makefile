@@ -27,6 +27,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
 samples: $(VENV)/.dev
+	$(BIN)/python -m tests.prepared
 	$(BIN)/python -m tests.samples
 	$(BIN)/python -m tests.venues
 

@@ -7,9 +7,11 @@ cannot be read stops it, before anything is sent.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from auditor import attestations, credentials, snapshots
@@ -17,6 +19,7 @@ from auditor.config import AccountConfig
 from auditor.errors import CredentialError
 from auditor.exchanges import _funds, _load, _venue
 from auditor.exchanges._base import UNSTORED, Connector, Sheet
+from auditor.exchanges._budget import SHARE
 from auditor.exchanges._transport import Venue
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason, Snapshot
@@ -25,10 +28,15 @@ from auditor.redaction import Secret, masked_id, scrub
 ACCOUNT_DEADLINE = 900.0
 """Seconds all calls of one key may take together; what was seen by then counts."""
 
+MOST_AT_ONCE, FEWEST_AT_ONCE = 1000, 8
+"""Accounts of one venue that are read at the same time."""
+MOST_CONNECTIONS = 500
+_DEADLINES_MARGIN = 4
 _SHOWN = ("api_keys", "addresses")
 
 Progress = Callable[[str, int, int], None]
 """Called with an account's name, how many are done, and how many there are."""
+Keep = Callable[[Snapshot], None]
 
 
 def collect(
@@ -39,23 +47,24 @@ def collect(
     sources: credentials.Sources,
     now: datetime,
     progress: Progress = lambda _name, _done, _all: None,
+    keep: Keep = lambda _snapshot: None,
+    had: Mapping[str, Snapshot] = MappingProxyType({}),
 ) -> list[Snapshot]:
-    """One snapshot an account, in the order given. `stated` is account name -> what its owner attested."""
-    secrets = _secrets(accounts, sources)
-    sheets = asyncio.run(_sheets(accounts, secrets, now, progress))
-    made = [
-        snapshots.build(
-            name=one.name,
-            exchange=one.exchange,
-            sheets=sheets[one.name],
-            attestation=stated.get(one.name),
-            identity=identity,
-            now=now,
-        )
-        for one in accounts
-    ]
-    configured = [_configured(one, snapshot) for one, snapshot in zip(accounts, made, strict=True)]
-    return snapshots.suspect_incidents(configured)
+    """One snapshot an account, in the order given. `stated` is account name -> what its owner attested.
+
+    `keep` gets each account's evidence as it comes; `had` are accounts, by name, that need not be asked.
+    """
+    wanted = [one for one in accounts if one.name not in had]
+
+    def made(account: AccountConfig, sheets: Sequence[Sheet]) -> Snapshot:
+        said = stated.get(account.name)
+        built = _configured(account, snapshots.build(account.name, account.exchange, sheets, said, identity, now))
+        keep(built)
+        return built
+
+    secrets = _secrets(wanted, sources)
+    found = {**had, **asyncio.run(_snapshots(wanted, secrets, now, made, progress))}
+    return snapshots.suspect_incidents([found[one.name] for one in accounts])
 
 
 def _configured(account: AccountConfig, snapshot: Snapshot) -> Snapshot:
@@ -82,33 +91,51 @@ def _secrets(accounts: Sequence[AccountConfig], sources: credentials.Sources) ->
     return found
 
 
-async def _sheets(
-    accounts: Sequence[AccountConfig], secrets: Mapping[str, list[dict[str, Secret]]], now: datetime, progress: Progress
-) -> dict[str, list[Sheet]]:
-    """Account name -> a sheet for each of its keys. Accounts of one venue at one address share connections and budgets."""
+async def _snapshots(
+    accounts: Sequence[AccountConfig],
+    secrets: Mapping[str, list[dict[str, Secret]]],
+    now: datetime,
+    made: Callable[[AccountConfig, Sequence[Sheet]], Snapshot],
+    progress: Progress,
+) -> dict[str, Snapshot]:
+    """Account name -> what was made of its keys' sheets. Accounts of one venue at one address share connections and budgets."""
     done = 0
     async with AsyncExitStack() as stack:
         # Opened before anybody asks: an account that found a venue still opening would fail on our own account.
-        venues: dict[tuple[str, str | None], Venue] = {}
+        venues: dict[tuple[str, str | None], tuple[Venue, asyncio.Semaphore]] = {}
         for account in accounts:
             connector, place = _load.connector(account.exchange), (account.exchange, account.endpoint)
             if connector is not None and _why_unread(account, secrets) is None and place not in venues:
-                venues[place] = await stack.enter_async_context(Venue(connector, endpoint=account.endpoint))
+                together = in_flight(connector)
+                venue = Venue(connector, endpoint=account.endpoint, connections=min(together, MOST_CONNECTIONS))
+                venues[place] = (await stack.enter_async_context(venue), asyncio.Semaphore(together))
 
-        async def one_account(account: AccountConfig) -> list[Sheet]:
+        async def one_account(account: AccountConfig) -> Snapshot:
             nonlocal done
             unread = _why_unread(account, secrets)
             if unread is not None:
                 sheets = [_unread(unread)]
             else:
-                venue = venues[account.exchange, account.endpoint]
-                sheets = await _keys_of(venue, secrets[account.name], account.include, now)
+                venue, turn = venues[account.exchange, account.endpoint]
+                async with turn:
+                    sheets = await _keys_of(venue, secrets[account.name], account.include, now)
+            snapshot = made(account, sheets)
             done += 1
             progress(account.name, done, len(accounts))
-            return sheets
+            return snapshot
 
-        collected = await asyncio.gather(*[one_account(account) for account in accounts])
-    return {account.name: sheets for account, sheets in zip(accounts, collected, strict=True)}
+        found = await asyncio.gather(*[one_account(account) for account in accounts])
+    return {account.name: snapshot for account, snapshot in zip(accounts, found, strict=True)}
+
+
+def in_flight(connector: Connector) -> int:
+    """How many accounts of a venue are read at once: one after the other they come to an end, so that what was seen can be
+    kept; too many that share a slow limit would pass their deadline in the queue.
+    """
+    shared = [one.limit for one in connector.endpoints if one.limit.per != "key" and not one.public]
+    slowest = min((SHARE * limit.calls / limit.seconds for limit in shared), default=math.inf)
+    bound = slowest * ACCOUNT_DEADLINE / _DEADLINES_MARGIN / max(1, len(connector.endpoints))
+    return int(min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, bound)))
 
 
 async def _keys_of(

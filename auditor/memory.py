@@ -19,9 +19,9 @@ from auditor.errors import AuditorError, CredentialError
 from auditor.history import baseline, change, check, ledger, runs, store
 from auditor.history.baseline import Baseline
 from auditor.history.database import HistoryError
-from auditor.history.ledger import Ledger, Reading
+from auditor.history.ledger import Reading
 from auditor.history.runs import Past, StoredRun
-from auditor.history.store import Parts, Store, View
+from auditor.history.store import Body, Parts, Store, View
 from auditor.identity import Identity
 from auditor.model.evidence import Snapshot
 from auditor.model.report import AccountReport, Report, RunProblem, TrendPoint
@@ -145,29 +145,30 @@ class Memory:
         changed = before is not None and before.ruleset != report.run.ruleset_sha256
         now = _now(account, report, rules_changed=changed)
         earlier = tuple(point for point in trend if point.at < now.at)
-        return replace(marked, drift=drift, trend=(*earlier, now))
+        same = len(change.unchanged(known.reading.ledger, drift))
+        return replace(marked, drift=drift, unchanged=same, trend=(*earlier, now))
 
     def keep(self, report: Report, judged: Sequence[Snapshot], at: datetime) -> Report:
         """Stores a run. When this returns without a new problem it is on the disk."""
         told = len(self.problems)
         if self.store is not None:
             with self._attempt("this run is not stored"):
-                self._own = self.store.append("run", at, lambda view: self._parts(view, report, judged)).seq
+                kept = {one.name: self._known[one.name].reading.ledger for one in judged}
+                ready = {name: Body.of(part) for name, part in runs.parts_of(report, judged, kept).items()}
+                self._own = self.store.append("run", at, lambda view: {**ready, **self._later(view, list(kept))}).seq
         return replace(report, problems=(*report.problems, *self.problems[told:]))
 
-    def _parts(self, view: View, report: Report, judged: Sequence[Snapshot]) -> Parts:
-        newest = view.newest("inventory")
-        kept: dict[str, Ledger] = {}
-        for one in judged:
-            known = self._known[one.name]
-            kept[one.name] = known.reading.ledger
-            if newest.get(one.name, 0) not in {known.past.record.seq if known.past else 0, self._own}:
-                # Somebody stored a run meanwhile: what it saw first is not forgotten.
-                past, _ = runs.past(view, one.name, known.reading.ledger.identity)
-                kept[one.name] = ledger.read(
-                    known.seen, past.ledger if past else None, self.identity.fingerprint
-                ).ledger
-        return runs.parts_of(report, judged, kept)
+    def _later(self, view: View, names: Sequence[str]) -> Parts:
+        """The ledgers of accounts of which somebody stored a run meanwhile: what it saw first is not forgotten."""
+        newest = view.newest(runs.INVENTORY)
+        changed = {}
+        for name in names:
+            known = self._known[name]
+            if newest.get(name, 0) not in {known.past.record.seq if known.past else 0, self._own}:
+                past, _ = runs.past(view, name, known.reading.ledger.identity)
+                again = ledger.read(known.seen, past.ledger if past else None, self.identity.fingerprint)
+                changed[name, runs.INVENTORY] = again.ledger.to_document()
+        return changed
 
 
 def _now(account: AccountReport, report: Report, *, rules_changed: bool) -> TrendPoint:

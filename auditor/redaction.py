@@ -79,6 +79,11 @@ def mask_personal(text: str) -> str:
     return _PHONE.sub(lambda found: f"+{_MASK}{found[0][-2:]}", text)
 
 
+def shortened(text: str, *, limit: int = 400) -> str:
+    """Text from outside as a finding or a step repeats it: a label of a megabyte would stand in a hundred of them."""
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
 def masked_id(public_id: str) -> str:
     """The last four characters of a public key id, enough for its owner to find it and for nobody to use it."""
     return "…" + public_id[-4:] if len(public_id) >= 12 else "…"  # noqa: PLR2004  (a third at most is shown)

@@ -16,7 +16,7 @@ from auditor.engine.intake import Evidence
 from auditor.exchanges import _venue
 
 ONE_SECONDS, ALL_SECONDS = 0.050, 30.0
-ACCOUNTS = 10_000
+ACCOUNTS, POSTURES = 10_000, 1_000
 EXCHANGES = ("binance", "bybit", "kraken", "okx")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 _FACTORS = ("none", "sms", "email_otp", "sms_and_email", "totp", "phishing_resistant")
@@ -73,7 +73,14 @@ def _weak() -> dict[str, Any]:
         "totp_cloud_synced": True,
         "email_second_factor": "none",
     }
-    key = {"can_read": True, "can_trade": True, "can_withdraw": True, "ip_bound": False, "third_party": True, "on_host": True}
+    key = {
+        "can_read": True,
+        "can_trade": True,
+        "can_withdraw": True,
+        "ip_bound": False,
+        "third_party": True,
+        "on_host": True,
+    }
     return _document("weak", "okx", account, [key])
 
 
@@ -83,9 +90,12 @@ def _unknown() -> dict[str, Any]:
 
 @cache
 def _documents() -> list[dict[str, Any]]:
-    """Accounts as owners and connectors describe them: most of a few kinds, with something known of each hidden."""
+    """Accounts as owners and connectors describe them, with something hidden of each: a thousand postures, ten of each."""
     chance = random.Random(4)
-    return [_drawn(number, chance) for number in range(ACCOUNTS)]
+    kinds = [_drawn(number, chance) for number in range(POSTURES)]
+    return [
+        {**one, "account": {**one["account"], "name": f"account-{number}"}} for number, one in enumerate(kinds * 10)
+    ]
 
 
 def _drawn(number: int, chance: random.Random) -> dict[str, Any]:

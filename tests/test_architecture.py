@@ -16,7 +16,7 @@ LAYERS = (
     ("errors",),
     ("endpoints", "files", "redaction", "yamlio"),
     ("model", "vault"),
-    ("ruleset", "engine", "reports", "credentials", "exchanges._shape", "exchanges._venue"),
+    ("ruleset", "engine", "reports", "credentials", "exchanges._ccxt", "exchanges._shape", "exchanges._venue"),
     (
         "attestations",
         "cases",
@@ -35,7 +35,7 @@ LAYERS = (
     ("exchanges._transport", "exchanges.*"),
     ("exchanges._load", "twin"),
     ("snapshots", "answers", "envelope", "history", "local", "signers"),
-    ("collect", "memory"),
+    ("collect", "journal", "memory"),
     ("pipeline",),
     ("bots", "demo", "fleet", "schedule"),
     ("watch",),
@@ -45,7 +45,7 @@ LAYERS = (
 """Bottom first. A module imports its own room and what stands lower, never up and never another room beside it."""
 
 OWNERS = {
-    "ccxt": {"exchanges._signer"},
+    "ccxt": {"exchanges._signer", "exchanges._ccxt"},
     "alembic": {"history"},
     "apprise": {"notify"},
     "cryptography": {"signing", "vault.crypto", "exchanges._signer", "twin"},

@@ -5,7 +5,6 @@ what no report is asked: names, addresses, answers, errors, the history, and com
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import unicodedata
@@ -84,7 +83,14 @@ def _parsed(content: bytes) -> None:
     json.loads(content.decode())
 
 
-LIGHT = {**READERS, "json": _parsed, "sarif": _parsed, "ocsf": _parsed}
+LIGHT = {
+    **READERS,
+    "json": _parsed,
+    "sarif": _parsed,
+    "ocsf": _parsed,
+    "markdown": bytes.decode,
+    "checklist": bytes.decode,
+}
 """Whether a schema is kept is tested with the reports, and takes long."""
 
 
@@ -160,7 +166,7 @@ def test_an_evidence_file_with_texts_without_end(mine: stage.Stage, trick: str) 
     )
     ran = assert_tame(mine.run("evaluate", "e.json", *EVERY_FORMAT, "-v", "-o", "out"), 2, 4, 10, 11, 12, 13)
     if ran.code != 2:
-        assert_reports_tame(mine, "out", 40_000_000)
+        assert_reports_tame(mine, "out", 20_000_000)
         assert len(assert_tame(mine.run("evaluate", "e.json", "-v")).out) < 1_000_000
 
 
@@ -235,27 +241,36 @@ class Spoiler(Turns):
 
 
 def spoil(twin: TwinVenue, by: Spoiler) -> None:
-    twin.keys = {name: dataclasses.replace(key, about=by(dict(key.about))) for name, key in twin.keys.items()}
     for place, route in list(twin.signed.items()):
         twin.signed[place] = lambda request, key, route=route: by(json.loads(json.dumps(route(request, key))))
 
 
-@pytest.mark.parametrize("offset", range(2))
-def test_an_exchange_full_of_them(mine: stage.Stage, offset: int) -> None:
-    """All sample accounts of all twins at once, audited twice with other words, and everything that is then to be seen."""
-    tricks = list(SHORT.values())
-    by = Spoiler(tricks[offset * 11 :] + tricks[: offset * 11])
-    twins = [one for one in stage.every_twin() if not one.in_demo or offset == 0]
+def test_every_exchange_full_of_them(mine: stage.Stage) -> None:
+    """Whatever connector reads them, they come out as text."""
+    by = Spoiler(SHORT.values())
+    twins = stage.every_twin()
     with stage.demo.served(twins):
         for one in twins:
             spoil(one, by)
         mine.config(*twins, more={"address_confirmed": True})
+        assert_tame(mine.run("audit", "-v"))
+        assert_tame(mine.run("collect", "-o", "e.jsonl"))
+    assert by.given > 3 * len(SHORT)
+    assert_tame(mine.run("report", "-v", "-f", "csv", "-o", "report.csv"))
+    lines = [json.loads(line) for line in (mine.work / "e.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == len(twins)
+
+
+def test_a_history_full_of_them(mine: stage.Stage) -> None:
+    """Two audits in which the words change, an approval between them, and everything that is then to be seen."""
+    with stage.twins("okx", "deribit") as served:
+        for one in served.values():
+            spoil(one, Spoiler(SHORT.values()))
+        mine.config(*served.values())
         assert_tame(mine.run("audit", *EVERY_FORMAT, "-v", "-o", "out"))
-        assert by.given > 2 * len(tricks)
         assert_reports_tame(mine, "out")
         assert_tame(mine.run("keys", "approve", "--all", "--yes"))
         assert_tame(mine.run("audit", "-v"))
-        assert_tame(mine.run("collect", "-o", "e.jsonl"))
     shown(mine)
 
 
@@ -276,8 +291,6 @@ def shown(mine: stage.Stage) -> None:
             assert_tame(mine.run(*args, "-f", form))
     assert_tame(mine.run("report", "-v"))
     assert_tame(mine.run("attest"))
-    for line in (mine.work / "e.jsonl").read_text(encoding="utf-8").splitlines():
-        json.loads(line)
 
 
 @pytest.mark.parametrize("trick", TRICKS)
@@ -313,7 +326,7 @@ def test_a_label_of_a_megabyte_from_an_exchange(mine: stage.Stage) -> None:
         spoil(served["okx"], Spoiler([LONG["long"], LONG["long controls"]]))
         mine.config(served["okx"])
         assert_tame(mine.run("audit", *EVERY_FORMAT, "-v", "-o", "out"), 4, 10, 11, 12, 13)
-        assert_reports_tame(mine, "out")
+        assert_reports_tame(mine, "out", 20_000_000)
         assert len(assert_tame(mine.run("audit", "-v")).out) < 500_000
 
 

@@ -126,7 +126,7 @@ def test_severities_below_the_floor_and_remarks_are_not_told() -> None:
 
 
 def test_drift_is_told_once() -> None:
-    drifted = account(drift=(Drift(kind="new", subject=key("ff", "x"), what="x", approved=True),))
+    drifted = account(drift=(Drift(kind="new", subject=key("ff", "x"), what="x"),))
     assert change.between(whole(drifted), {}, LOW).drift
     assert not change.between(whole(drifted), told(whole(drifted)), LOW)
     assert not change.between(whole(account(drift=())), told(whole(drifted)), LOW)
@@ -192,7 +192,7 @@ PRIVATE = (
 @pytest.mark.parametrize("label", HOSTILE)
 def test_a_label_becomes_a_word_and_nothing_else(label: str) -> None:
     named = finding("rule", Severity.HIGH, FAIL, key("ab", label), f"message {label}")
-    drifted = Drift(kind="widened", subject=key("ab", label), what=label, approved=True)
+    drifted = Drift(kind="widened", subject=key("ab", label), what=label)
     title, body = spoken(replace(bad_account(), name=label, findings=(named,), drift=(drifted,)))
     for text in (title, body):
         assert not [part for part in PRIVATE if part in text]

@@ -206,6 +206,21 @@ def test_no_known_incident_and_no_known_control_is_unused():
     assert {name.removeprefix("INC-") for rule in pack().values() for name in rule.incidents} == set(INCIDENTS.split())
 
 
+_NOT_ALL_OF_IT = {
+    "delete_key": r"\AMake |\AUse |and make it again",
+    "review_keys": r"\ADelete ",
+    "add_passkey": r"\bremove\b",
+    "review_sessions": r"\bpassword is used nowhere else\b",
+}
+"""Steps of an exchange that would be a part of the fix, by what the fix says beyond them."""
+
+
+@every_rule
+def test_the_steps_of_an_exchange_do_all_that_the_fix_says(rule_id: str):
+    fix = pack()[rule_id].fix
+    assert fix.remedy not in _NOT_ALL_OF_IT or not re.search(_NOT_ALL_OF_IT[fix.remedy], fix.text)
+
+
 @every_rule
 def test_what_it_tells_people(rule_id: str):
     rule = pack()[rule_id]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import click
@@ -17,7 +18,10 @@ from auditor.errors import AuditorError, InputError
 from auditor.redaction import printable, scrub
 
 _MOST_FAULTS = 30
+_TOO_EARLY = 10.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_NOT_OURS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
+"""What an operating system says of a path that somebody gave, wherever it is first looked at."""
 _BROKEN_PIPE = 141
 """What a shell reports of a program that was ended by a closed pipe."""
 
@@ -44,6 +48,26 @@ def progress(name: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
         end = "\n" if done == total else ""
         click.echo(f"\r\033[Kcollected {done} of {total}: {name}{end}", err=True, nl=False)
+
+
+class Progress:
+    """The same with the time that is left, once there is enough to tell it from."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun = clock()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        left = remaining(self._clock() - self._begun, done, total)
+        progress(f"{name}{f', about {left} left' if left else ''}", done, total)
+
+
+def remaining(elapsed: float, done: int, total: int) -> str:
+    """How much longer it takes if it goes on as so far, in words; nothing before a tenth is done and ten seconds went by."""
+    if done >= total or elapsed < _TOO_EARLY or done * 10 < total:
+        return ""
+    seconds = elapsed / done * (total - done)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
 
 
 def silent(name: str, done: int, total: int) -> None:
@@ -126,6 +150,12 @@ def _confess(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         _deafen()
         say(f"error: the result could not be written: {error.strerror}")
+        return AuditorError.exit_code
+    if isinstance(error, OSError) and error.errno in _NOT_OURS and error.filename is not None:
+        path = (
+            printable(os.fsdecode(error.filename), limit=200) if isinstance(error.filename, (str, bytes)) else "a file"
+        )
+        say(f"error: {_safe(path)}: {error.strerror}")
         return AuditorError.exit_code
     say(f"error: this is a bug in auditor: {type(error).__name__}: {_safe(str(error))}")
     for frame in traceback.extract_tb(error.__traceback__)[-6:]:

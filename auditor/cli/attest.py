@@ -234,7 +234,11 @@ def _converse(
     left = len(open_) - len(questions)
     rest = f"{left} smaller question{'' if left == 1 else 's'} left: --all asks them too." if left else ""
     if not questions:
-        say(f"{account.name}: nothing important left to ask. {rest}" if rest else f"{account.name}: nothing left to ask.")
+        say(
+            f"{account.name}: nothing important left to ask. {rest}"
+            if rest
+            else f"{account.name}: nothing left to ask."
+        )
     elif at_terminal():
         say(f"{account.name} ({account.exchange})")
         answers = ask_owner(questions, now=now, expires_days=days)

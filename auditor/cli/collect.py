@@ -22,6 +22,7 @@ _HELP = """Collect evidence and write it as an evidence document: one for .json 
 Examples:
   auditor collect -o evidence.jsonl
   auditor collect --shard 2/8 -o part-2.jsonl
+  auditor collect --resume -o evidence.jsonl
 """
 
 
@@ -40,6 +41,7 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file; its suffix is the format."
 )
 @click.option("--shard", callback=_shard, metavar="I/N", help="Every Nth account, beginning with the Ith.")
+@click.option("--resume", is_flag=True, help="Go on where a run with the same output was interrupted in the last 24 hours.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     config_path: Path | None,
@@ -47,9 +49,11 @@ def command(
     hosts: tuple[str, ...],
     output: Path,
     shard: tuple[int, int],
+    resume: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
 ) -> int:
     from auditor import collect, identity, pipeline
+    from auditor.journal import Journal
 
     if output.suffix not in _SUFFIXES or output.is_dir():
         raise UsageError(
@@ -61,11 +65,23 @@ def command(
     accounts = _options.confirmed(settings.select(names)[shard[0] - 1 :: shard[1]], ask=not quiet)
     stated = pipeline.attested(settings, accounts, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
-    tell = _voice.silent if quiet else _voice.progress
-    snapshots = collect.collect(
-        accounts, stated=stated, identity=whose, sources=_options.sources(settings), now=now, progress=tell
-    )
+    tell = _voice.silent if quiet else _voice.Progress()
+    with Journal(output, resume=resume) as journal:
+        had = journal.had({one.name: one.exchange for one in accounts}, now)
+        if resume and not quiet:
+            _voice.say(f"{len(had)} of {len(accounts)} accounts are there already")
+        snapshots = collect.collect(
+            accounts,
+            stated=stated,
+            identity=whose,
+            sources=_options.sources(settings),
+            now=now,
+            progress=tell,
+            keep=journal.keep,
+            had=had,
+        )
     _options.write(output, _spelled([snapshot.to_document() for snapshot in snapshots], output.suffix))
+    journal.done()
     return pipeline.INCOMPLETE if pipeline.incomplete(snapshots) else 0
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from auditor.engine.intake import Evidence
 from auditor.engine.views import open_views
 from auditor.errors import Fault, InputError
-from auditor.model.facts import LISTS, SCOPES, catalogue
+from auditor.model.facts import LISTS, SCOPES, catalogue, format_time
 from auditor.model.report import Outcome
 from auditor.model.rule import Rule
 from auditor.redaction import printable
@@ -58,6 +58,7 @@ class Evaluation:
 
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
         self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
+        self._from = {scope: _from(scope, format_time(evidence.now)) for scope in SCOPES}
         needed = {path_ for facts in self._facts.values() for path_ in facts} | set(also)
         try:
             self._connection = open_views(evidence, needed, venues)
@@ -84,7 +85,7 @@ class Evaluation:
             alone = []
             for number, column in enumerate(columns):
                 try:
-                    self._connection.execute(f"SELECT {column} FROM {_from(scope)}").fetchall()  # noqa: S608
+                    self._connection.execute(f"SELECT {column} FROM {self._from[scope]}").fetchall()  # noqa: S608
                     alone.append(column)
                 except duckdb.Error:
                     alone.append(f"NULL::TINYINT AS r{number}")
@@ -94,7 +95,7 @@ class Evaluation:
         listed = ", ".join(columns)
         number = "n, unseen" if scope in LISTS else "0 AS n, FALSE AS unseen"
         self._connection.execute(
-            f"CREATE TABLE outcome_{scope} AS SELECT {scope}.doc, {number}, {listed} FROM {_from(scope)}"  # noqa: S608
+            f"CREATE TABLE outcome_{scope} AS SELECT {scope}.doc, {number}, {listed} FROM {self._from[scope]}"  # noqa: S608
         )
 
     def counts(self) -> dict[str, dict[Outcome, int]]:
@@ -141,7 +142,7 @@ class Evaluation:
         shown = ", ".join(["", *[_shown(path) for path in facts]])
         codes = "".join(f", o.r{number}" for number in range(len(rules)))
         rows = self._connection.cursor().execute(
-            f"SELECT o.doc, o.n, o.unseen{codes}{shown} FROM outcome_{scope} o JOIN {_from(scope)} "  # noqa: S608
+            f"SELECT o.doc, o.n, o.unseen{codes}{shown} FROM outcome_{scope} o JOIN {self._from[scope]} "  # noqa: S608
             f"ON o.doc = {scope}.doc{' AND o.n = ' + scope + '.n' if scope in LISTS else ''} ORDER BY o.doc, o.n"
         )
         while batch := rows.fetchmany(1000):
@@ -180,9 +181,12 @@ def _column(rule: Rule, number: int) -> str:
     )
 
 
-def _from(scope: str) -> str:
-    joined = [f" JOIN {other} ON {other}.doc = {scope}.doc" for other in ("account", "venue") if other != scope]
-    return scope + "".join(joined)
+def _from(scope: str, now: str) -> str:
+    """What a rule about `scope` reads. The clock is a constant and no column, so that `now - INTERVAL` is computed once."""
+    tables = {scope: scope, "venue": "venue"}
+    tables["account"] = f"(SELECT * REPLACE (TIMESTAMPTZ '{now}' AS now_) FROM account) AS account"  # noqa: S608
+    joined = [f" JOIN {tables[other]} ON {other}.doc = {scope}.doc" for other in ("account", "venue") if other != scope]
+    return tables[scope] + "".join(joined)
 
 
 def _shown(path: str) -> str:

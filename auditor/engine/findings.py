@@ -18,7 +18,7 @@ from auditor.model.normalise import short_id
 from auditor.model.report import BY_ANSWER, EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
 from auditor.model.rule import Rule
 from auditor.model.venue import VenueFile, age, stale
-from auditor.redaction import mask_personal
+from auditor.redaction import mask_personal, shortened
 
 Fingerprint = Callable[..., str]
 
@@ -45,8 +45,7 @@ _LIST_OF = {COMPLETENESS.get(scope, "account.events_cover_from"): key for scope,
 _TOLD = ("label", "masked_id", "sub_account", "asset", "network", "kind", "at", "name", "amount")
 _SCIENTIFIC = 1e20  # whole numbers from here on are shown as powers
 _UNLISTED = "unseen"
-_LONGEST = 400
-"""Characters of a text from outside that a finding repeats: a label of a megabyte would stand in a hundred findings."""
+_LONGEST_MARK = 64
 _STAYING = {Reason.NOT_EXPOSED, Reason.PERMISSION_DENIED, Reason.NOT_COLLECTED, Reason.ATTESTATION_EXPIRED}
 """Reasons that another run alone does not lift: then the owner's word is what is left."""
 _NOT_ASKED = "Not asked for: {}"
@@ -121,8 +120,8 @@ class _Account:
         """Whom a finding is about. Equal subjects are told apart by a running number over sorted content."""
         if one.scope in {"account", "venue"}:
             name = self.snapshot.name if one.scope == "account" else self.snapshot.exchange
-            label = self.snapshot.name if one.scope == "account" else (self.venue.name if self.venue else name)
-            return Subject(type=one.scope, fingerprint=self.fingerprint(one.scope, name), label=label)
+            label = name if one.scope == "account" or self.venue is None else self.venue.name
+            return Subject(type=one.scope, fingerprint=self.fingerprint(one.scope, name), label=shortened(label))
         if one.unseen:
             return Subject(type=one.scope, fingerprint=_UNLISTED, label=_UNSEEN[one.scope], unseen=True)
         mark = identity(one.scope, self.snapshot, one.facts, self.fingerprint)
@@ -180,7 +179,7 @@ class _Account:
         return (*remedy.steps, f"({_MENUS}: {age(read, now)}.)") if stale(read, now) else remedy.steps
 
     def _evidence(self, path: str, value: Any, row: Mapping[str, Any]) -> EvidenceLine:
-        shown = _cut(mask_personal(value)) if isinstance(value, str) else value
+        shown = shortened(mask_personal(value)) if isinstance(value, str) else value
         source = self._source(path)
         for said in of_all(path) if path.partition(".")[2] not in row else ():
             # What holds for a whole list was not shown by whatever listed the row.
@@ -196,7 +195,7 @@ class _Account:
         if source is not None and source.by == "attest":
             return f"stated by the owner on {(source.at or 'an unknown day')[:10]}"
         if source is not None:
-            return f"{source.by}: {_cut(source.ref)}" if source.ref else source.by
+            return f"{source.by}: {shortened(source.ref)}" if source.ref else source.by
         if path in DERIVED and DERIVED[path].inputs:
             inputs = [root for root in DERIVED[path].inputs if not root.startswith("venue.")]
             if inputs:
@@ -282,8 +281,8 @@ def _venue_twin(path: str) -> str:
 def identity(scope: str, snapshot: Snapshot, facts: Mapping[str, Any], fingerprint: Fingerprint) -> str:
     """The fingerprint of a row: its own if it was collected with one, else of what tells it apart best (contract 8)."""
     given = facts.get(f"{scope}.fingerprint")
-    if isinstance(given, str) and given:
-        return given
+    if isinstance(given, str) and given:  # ours is short; what a stranger's file has there may be anything
+        return given if len(given) <= _LONGEST_MARK else fingerprint(scope, given)
     parts = {
         "api_key": ("sub_account", "label", "created_at", "kind"),
         "address": ("asset", "network", "label"),
@@ -297,7 +296,7 @@ def identity(scope: str, snapshot: Snapshot, facts: Mapping[str, Any], fingerpri
 
 def label_of(scope: str, facts: Mapping[str, Any]) -> str:
     """What a person calls this row. Attacker-written, free of personal data and of whole public ids."""
-    told = {name: _cut(mask_personal(_plain(facts.get(f"{scope}.{name}") or ""))) for name in _TOLD}
+    told = {name: shortened(mask_personal(_plain(facts.get(f"{scope}.{name}") or ""))) for name in _TOLD}
     if scope == "api_key":
         name = told["label"] or (f"(no label) {short_id(told['masked_id'])}" if told["masked_id"] else "(no label)")
         label = f"{told['sub_account']}/{name}" if told["sub_account"] else name
@@ -307,10 +306,6 @@ def label_of(scope: str, facts: Mapping[str, Any]) -> str:
     return label or f"({scope} without a name)"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-
-
 def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
     """The rule's message about this subject; a fact that is not known is said to be unknown."""
 
@@ -318,7 +313,10 @@ def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
         if found[1].endswith((".label", ".name")) and found[1].startswith(subject.type + "."):
             return subject.label
         value = facts.get(found[1])
-        return "(unknown)" if value is None else _cut(mask_personal(_plain(value)))
+        if value is not None:
+            return shortened(mask_personal(_plain(value)))
+        before = rule.message[: found.start()]
+        return "unknown" if before.count("(") > before.count(")") else "(unknown)"
 
     return _PLACEHOLDER.sub(fill, rule.message)
 

@@ -158,23 +158,32 @@ def _bounded(faults: list[Fault]) -> list[Fault]:
     return [*faults[: _MOST_FAULTS - 1], Fault(file=last.file, line=last.line, message="and more: mend these first")]
 
 
-def _as_they_stand(lines: bytes, split: list[bytes]) -> tuple[bytes, set[str]] | None:
+def _as_they_stand(lines: bytes, split: list[bytes]) -> tuple[bytearray, set[str]] | None:
     """Lines, whole and split, as trusted text, and the exchanges they name, if all are well-formed and mean at any moment
     what they say: nothing in them expires or is counted. None where one of them needs a careful look.
     """
     import msgspec
 
-    decode = document.decoder().decode
     if _ODD_TIME.search(lines) or _DISGUISED.search(lines):
         return None
+    decode, encode = document.decoder().decode, msgspec.json.Encoder().encode_into
+    trusted, exchanges = bytearray(), set()
     try:
-        decoded = [decode(line) for line in split if line.strip()]
+        for line in split:
+            if line.strip():  # one at a time, so that what was decoded is still near when it is written out
+                one = decode(line)
+                if one.sources and _moving(one.sources):
+                    return None
+                exchanges.add(one.account.exchange)
+                encode(one, trusted, -1)
+                trusted += b"\n"
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    sourced = [one.sources for one in decoded if one.sources]
-    if any(source.expires or path == "account.keys_counted" for table in sourced for path, source in table.items()):
-        return None
-    trusted = msgspec.json.Encoder().encode_lines(decoded)
     # Of a key that stands twice the decoder keeps one, and two quotes or more are gone.
     whole = lines.count(b'"') == trusted.count(b'"')
-    return (trusted, {one.account.exchange for one in decoded}) if whole else None
+    return (trusted, exchanges) if whole else None
+
+
+def _moving(sources: dict[str, Any]) -> bool:
+    """Whether something in a document expires or was counted on a day: what that says depends on the moment."""
+    return "account.keys_counted" in sources or any(source.expires for source in sources.values())

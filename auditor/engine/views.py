@@ -169,7 +169,10 @@ def _given(scope: str, fact: Fact) -> str:
     own = f'd.{scope}."{fact.name}"'
     if "venue" not in fact.by:
         return own
-    return f"CASE WHEN {own} IS NOT NULL OR list_contains(d.{UNKNOWN_MARK}, '{fact.path}') THEN {own} ELSE c.\"{fact.path}\" END"
+    policy = f'c."{fact.path}"'
+    if fact.path == "venue.id":  # an exchange without a file has the name its account gives it
+        policy = f"coalesce({policy}, d.account.exchange)"
+    return f"CASE WHEN {own} IS NOT NULL OR list_contains(d.{UNKNOWN_MARK}, '{fact.path}') THEN {own} ELSE {policy} END"
 
 
 def _levels(facts: list[Fact]) -> list[list[Fact]]:

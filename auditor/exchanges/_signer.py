@@ -1,5 +1,5 @@
 """ccxt as a signer, and nothing else; for an exchange ccxt does not know, the connector's own rule with a lent pen. The only
-module that imports ccxt, and the only one of the exchanges that reveals a secret.
+module that uses ccxt, and the only one of the exchanges that reveals a secret.
 
 A sealed subclass signs; every method of it that could reach a socket raises instead. One template instance is made per
 venue and endpoint, and a shallow copy per key with containers of its own: ccxt stores tokens, nonces and clock
@@ -21,6 +21,7 @@ from functools import cache
 from typing import Any, Protocol, cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from auditor.exchanges import _ccxt
 from auditor.exchanges._base import Connector, Endpoint
 from auditor.redaction import Secret
 
@@ -66,9 +67,7 @@ class SignedRequest:
 @cache
 def _sealed_class(ccxt_class: str) -> type:
     """A subclass of the exchange class in which every coroutine and every way to a session raises."""
-    import ccxt.async_support
-
-    base: type = getattr(ccxt.async_support, ccxt_class)
+    base = _ccxt.exchange_class(ccxt_class)
 
     async def refuse(*_args: object, **_kwargs: object) -> None:
         raise SealedError(f"{ccxt_class}: ccxt signs and never sends")
@@ -104,7 +103,7 @@ def same_key(credentials: Mapping[str, Secret]) -> bytes:
 
 
 async def warm_up(ccxt_class: str | None) -> None:
-    """Imports ccxt off the event loop's thread: its package loads every exchange, which takes a third of a second."""
+    """Imports what ccxt has for an exchange off the event loop's thread."""
     if ccxt_class is not None:
         await asyncio.to_thread(_sealed_class, ccxt_class)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEADLINE = 15.0
 """Seconds one attempt may take, from connecting to the last byte."""
+CONNECTIONS = 100
 ATTEMPTS = 3
 FIRST_PAUSE = 0.4
 """Seconds before the second attempt, doubled for the third, each give or take half."""
@@ -60,8 +61,16 @@ class Venue:
     What is the same for every account is asked once a run: public endpoints, and the difference of the clocks.
     """
 
-    def __init__(self, connector: Connector, *, endpoint: str | None = None, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        endpoint: str | None = None,
+        deadline: float = DEADLINE,
+        connections: int = CONNECTIONS,
+    ) -> None:
         self.connector = connector
+        self.connections = connections
         self.endpoint = endpoint.rstrip("/") if endpoint else None
         self.deadline = deadline
         self.budgets = Budgets()
@@ -84,7 +93,7 @@ class Venue:
         hosts = _hosts.of((one.host for one in self.connector.endpoints), self.endpoint)
         names = _hosts.resolver(hosts, plain=(self.endpoint or "").startswith("http:"))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=100, resolver=names, enable_cleanup_closed=False),
+            connector=aiohttp.TCPConnector(limit=self.connections, resolver=names, enable_cleanup_closed=False),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self.deadline),
             trust_env=False,

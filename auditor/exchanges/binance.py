@@ -74,14 +74,15 @@ _WORDS = {
 }
 
 _MANAGE = "enableSpotAndMarginTrading"  # also changes the keys of sub-accounts, if there are any
+_DERIVATIVES = ("enableFutures", "enableVanillaOptions", "enablePortfolioMarginTrading")
 _POWERS = {
-    "can_trade": (_MANAGE, "enableFixApiTrade", "enablePortfolioMarginTrading"),
-    "can_trade_derivatives": ("enableFutures", "enableVanillaOptions", "enablePortfolioMarginTrading"),
+    "can_trade": (_MANAGE, "enableFixApiTrade", *_DERIVATIVES),
+    "can_trade_derivatives": _DERIVATIVES,
     "can_transfer": ("enableInternalTransfer", "permitsUniversalTransfer"),
     "can_withdraw": ("enableWithdrawals",),
 }
 _SUB_POWERS = {
-    "can_trade": ("canTrade",),
+    "can_trade": ("canTrade", "canFuturesTrade", "canVanillaOptions"),
     "can_trade_derivatives": ("canFuturesTrade", "canVanillaOptions"),
     "can_transfer": ("canUniversalTransfer",),
 }

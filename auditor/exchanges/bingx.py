@@ -111,7 +111,7 @@ async def collect(door: Door, sheet: Sheet) -> None:
 
 _FLAGS = {
     "can_read": ("enableReading",),
-    "can_trade": ("enableSpotAndMarginTrading", "enableFutures"),
+    "can_trade": ("enableSpotAndMarginTrading", "enableFutures", "enableVanillaOptions"),
     "can_trade_derivatives": ("enableFutures", "enableVanillaOptions"),
     "can_transfer": ("enableInternalTransfer", "permitsUniversalTransfer"),
     "can_withdraw": ("enableWithdrawals",),

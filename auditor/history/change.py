@@ -169,7 +169,7 @@ def _of(held: Held, reading: Reading, before: Ledger | None, baseline: Baseline)
         kind, what = _differs(held, reference)
     subject = Subject(type=held.scope, fingerprint=held.mark, label=held.label)
     # What the owner approved as it is now is no difference, so none that is told is approved.
-    return Drift(kind=kind, subject=subject, what=what, approved=False) if kind else None
+    return Drift(kind=kind, subject=subject, what=what) if kind else None
 
 
 def _differs(held: Held, reference: Mapping[str, Any]) -> tuple[str, str]:

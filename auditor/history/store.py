@@ -29,9 +29,23 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Parts = Mapping[tuple[str, str], Any]
-"""(account, kind) -> JSON value. The account is empty for what concerns the whole record."""
+"""(account, kind) -> JSON value, or its Body. The account is empty for what concerns the whole record."""
 _LARGEST = 2**30
 _AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A part ready to be stored. What takes long is made before anybody has to wait for the lock."""
+
+    sha256: str
+    packed: bytes
+
+    @classmethod
+    def of(cls, value: Any) -> Body:
+        """The body of a JSON value, in the order it was given: a report is shown again as it was."""
+        raw = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+        return cls(sha256=hashlib.sha256(raw).hexdigest(), packed=zlib.compress(raw))
 
 
 class NoHistoryError(HistoryError):
@@ -180,8 +194,8 @@ class Store:
     def _write(self, view: View, kind: str, at: datetime, parts: Parts) -> tuple[Record, Head]:
         from sqlalchemy import delete, insert
 
-        raw = {name: _spelled(value) for name, value in parts.items()}
-        hashes = {name: hashlib.sha256(body).hexdigest() for name, body in raw.items()}
+        bodies = {name: value if isinstance(value, Body) else Body.of(value) for name, value in parts.items()}
+        hashes = {name: body.sha256 for name, body in bodies.items()}
         before = self._end(view)
         record, head = chain.seal(
             self.signer,
@@ -193,9 +207,9 @@ class Store:
         )
         table = tables()
         view.connection.execute(insert(table.record).values(**asdict(record)))
-        _keep(view.connection, {hashes[name]: body for name, body in raw.items()})
-        if raw:
-            rows = [{"seq": record.seq, "account": one[0], "kind": one[1], "sha256": hashes[one]} for one in raw]
+        _keep(view.connection, {body.sha256: body.packed for body in bodies.values()})
+        if bodies:
+            rows = [{"seq": record.seq, "account": one[0], "kind": one[1], "sha256": hashes[one]} for one in bodies]
             view.connection.execute(insert(table.part), rows)
         view.connection.execute(delete(table.head))
         view.connection.execute(insert(table.head).values(id=1, **asdict(head)))
@@ -259,14 +273,9 @@ def _keep(connection: Connection, bodies: Mapping[str, bytes]) -> None:
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         there |= set(connection.execute(select(table.c.sha256).where(table.c.sha256.in_(some))).scalars())
-    rows = [{"sha256": mark, "body": zlib.compress(body)} for mark, body in bodies.items() if mark not in there]
+    rows = [{"sha256": mark, "body": packed} for mark, packed in bodies.items() if mark not in there]
     if rows:
         connection.execute(insert(table), rows)
-
-
-def _spelled(value: Any) -> bytes:
-    """JSON in the order it was given: a report is shown again as it was."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def edited(seq: int, detail: str) -> Fault:

@@ -246,7 +246,6 @@ class Drift:
     kind: str
     subject: Subject
     what: str
-    approved: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +292,8 @@ class AccountReport:
     paths: tuple[AttackPath, ...] | None = None
     hardening: Hardening | None = None
     drift: tuple[Drift, ...] | None = None
+    unchanged: int | None = None
+    """Keys, addresses and sub-accounts of which there is no difference to tell; None where nothing was compared."""
     trend: tuple[TrendPoint, ...] | None = None
 
 

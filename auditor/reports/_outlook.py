@@ -71,10 +71,11 @@ def drift(page: Page, account: AccountReport, look: Look) -> None:
     ids = _view.masked_ids(account)
     shown = account.drift if look.verbose else account.drift[: look.limit]
     for one in shown:
-        approved = "approved" if one.approved else "not approved"
-        page.say(f"{prose(one.kind, 20)}: {whom(one.subject, ids)}: {prose(one.what, 300)} ({approved})", lead="+ ")
+        page.say(f"{prose(one.kind, 20)}: {whom(one.subject, ids)}: {prose(one.what, 300)}", lead="+ ")
     if len(shown) < len(account.drift):
         page.say(f"and {len(account.drift) - len(shown)} more", lead="+ ")
+    if account.unchanged is not None:
+        page.say(f"{account.unchanged} unchanged", lead="= ")
 
 
 def course(page: Page, account: AccountReport) -> None:

@@ -11,7 +11,7 @@ from html import escape
 
 from auditor.model.report import Score, TrendPoint
 from auditor.reports import _wording
-from auditor.reports._numbers import number, percent
+from auditor.reports._numbers import exact, number, percent
 from auditor.reports._words import count
 
 _GRADES = (("F", 0, 35), ("D", 35, 55), ("C", 55, 75), ("B", 75, 90), ("A", 90, 100))
@@ -36,6 +36,11 @@ def _share(value: float) -> str:
     return f"{coordinate(value)}%"
 
 
+def _kept(value: float | None) -> float:
+    """A number as every format carries it, so that a report read back is drawn alike."""
+    return exact(value) or 0.0
+
+
 def _rem(units: float) -> str:
     """A height that grows with the letters of the page, given for letters of 16."""
     return f"{coordinate(units / 16)}rem"
@@ -48,13 +53,13 @@ def interval(score: Score, *, small: bool = False) -> str:
     """
     if score.low is None or score.high is None:
         return ""
-    top, high = (1, 8) if small else (26, 16)
-    low, breadth = min(score.low, 99), max(score.high - score.low, 1)
-    place = {"y": _rem(top), "height": _rem(high)}
+    low, high = _kept(score.low), _kept(score.high)
+    top, tall = (1, 8) if small else (26, 16)
+    place = {"y": _rem(top), "height": _rem(tall)}
     bars = [
-        element("rect", class_="track", x=0, width="100%", rx=_rem(high / 2), **place),
-        element("rect", class_="maybe", x=_share(low), width=_share(breadth), **place),
-        element("rect", class_="sure", x=0, width=_share(score.low), **place),
+        element("rect", class_="track", x=0, width="100%", rx=_rem(tall / 2), **place),
+        element("rect", class_="maybe", x=_share(min(low, 99)), width=_share(max(high - low, 1)), **place),
+        element("rect", class_="sure", x=0, width=_share(low), **place),
     ]
     said = f"Score {_wording.interval(score)} of 100, on a scale from 0 to 100"
     if small:
@@ -63,7 +68,7 @@ def interval(score: Score, *, small: bool = False) -> str:
         "svg",
         *bars,
         *_scale(),
-        *_ends(score.low, score.high),
+        *_ends(low, high),
         class_="gauge",
         width="100%",
         height=_rem(64),
@@ -94,7 +99,7 @@ def coverage(score: Score) -> str:
     """How much of what matters was seen: observed, stated by the owner, and neither. Empty where nothing is weighed."""
     if score.coverage is None or score.observed is None or score.attested is None:
         return ""
-    observed, stated = 100 * score.coverage * score.observed, 100 * score.coverage * score.attested
+    observed, stated = (100 * _kept(score.coverage) * _kept(share) for share in (score.observed, score.attested))
     place = {"y": _rem(1), "height": _rem(8)}
     return element(
         "svg",
@@ -116,8 +121,8 @@ def trend(points: Sequence[TrendPoint]) -> str:
         return ""
     first, span = known[0].at, (known[-1].at - known[0].at).total_seconds() or 1.0
     across = [100 * (point.at - first).total_seconds() / span for point in known]
-    lows = [(place, 100 - (point.low or 0.0)) for place, point in zip(across, known, strict=True)]
-    highs = [(place, 100 - (point.high or 0.0)) for place, point in zip(across, known, strict=True)]
+    lows = [(place, 100 - _kept(point.low)) for place, point in zip(across, known, strict=True)]
+    highs = [(place, 100 - _kept(point.high)) for place, point in zip(across, known, strict=True)]
     band = " ".join(f"{coordinate(x)},{coordinate(y)}" for x, y in [*highs, *reversed(lows)])
     inner = [
         *(element("line", class_="grid", x1=0, x2=100, y1=level, y2=level) for level in (0, 25, 50, 75, 100)),

@@ -101,6 +101,7 @@ def _account(account: AccountReport) -> dict[str, Any]:
         "paths": None if account.paths is None else [_plain(path) for path in account.paths],
         "hardening": _plain(account.hardening) if account.hardening else None,
         "drift": None if account.drift is None else [_plain(one) for one in account.drift],
+        "unchanged": account.unchanged,
         "trend": None if account.trend is None else [_trend(point) for point in account.trend],
         "fixes": [{**_plain(step), "gain": exact(step.gain)} for step in account.fixes],
         "questions": [{**_plain(question), "gain": exact(question.gain)} for question in account.questions],

@@ -160,7 +160,8 @@ def _drift(account: AccountReport) -> list[str]:
         for one in account.drift[:_CAUSES]
     ]
     rest = len(account.drift) - _CAUSES
-    return [*lines, f"- and {rest} more"] if rest > 0 else lines
+    more = [f"- and {rest} more"] if rest > 0 else []
+    return [*lines, *more, f"- {account.unchanged or 0} unchanged"]
 
 
 def _issue(issue: Issue, ids: Mapping[str, str]) -> list[str]:

@@ -97,6 +97,13 @@ def negation(part: Condition) -> Condition:
     return Condition(value=value, facts=part.facts, joint="not", parts=(part,))
 
 
+@cache
+def known(part: Condition) -> Condition:
+    """TRUE where it is known to hold, and FALSE otherwise: for a protection that nobody relies on without knowing of it."""
+    inner = part.value
+    return Condition(value=lambda facts, now: inner(facts, now) is True, facts=part.facts)
+
+
 def _joined(joint: str, parts: tuple[Condition, ...]) -> Condition:
     values = tuple(part.value for part in parts)
     decisive = joint == "or"

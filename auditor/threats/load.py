@@ -16,7 +16,7 @@ from auditor import yamlio
 from auditor.errors import Fault, InputError
 from auditor.model.facts import catalogue, suggestion
 from auditor.ruleset import kleene, predicate, shape
-from auditor.ruleset.kleene import ALWAYS, Condition, both, negation
+from auditor.ruleset.kleene import ALWAYS, Condition, both, known, negation
 from auditor.threats.model import Delay, Model, Move, Remedy, Rows, Setting, State
 from auditor.yamlio import Document
 
@@ -181,6 +181,7 @@ class _Reading:
         self, document: Document, row: dict[str, Any], gives: tuple[str, ...], rows: Rows | None, *here: str | int
     ) -> Move:
         unless = self.condition(document, row, "unless", "account", *here)
+        barred = self.condition(document, row, "unless_known", "account", *here)
         dearer = row.get("dearer")
         return Move(
             action=row["id"],
@@ -193,6 +194,7 @@ class _Reading:
             when=both(
                 self.condition(document, row, "when", "account", *here),
                 *([] if unless is ALWAYS else [negation(unless)]),
+                *([] if barred is ALWAYS else [negation(known(barred))]),
             ),
             rows=rows,
             gives=gives,

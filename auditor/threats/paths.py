@@ -21,6 +21,7 @@ from auditor.threats.waits import Waits, delay_of, preference, waits_of
 
 _MOST_KEPT = 5_000
 _MOST_PROOFS = 100_000
+_MOST_ROUTES = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +55,27 @@ class Analyst:
     model: Model
     terrain: Terrain = field(init=False)
     graph: Graph = field(init=False)
+    starts: tuple[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], ...] = field(init=False)
+    """Who is looked at, and what fewer capabilities are in it."""
+    slowing: int = field(init=False)
+    """Changes that can alter a wait."""
     proofs: dict[Any, tuple[tuple[int, ...], float | None]] = field(default_factory=dict)
     """Proofs by what decides them: an attacker, a goal, the moves that are open, what they cost and how long they wait."""
+    routes: dict[Any, tuple[Route, ...]] = field(default_factory=dict)
+    """Routes of one attacker by what decides them: those of most accounts were met before."""
     _seen: dict[Any, Solved] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.terrain = Terrain(self.model)
         self.graph = Graph(self.model)
+        alone = [((name,), ()) for name in self.model.capabilities]
+        groups = [
+            (group, tuple(part for size in range(1, len(group)) for part in combinations(group, size)))
+            for group in self.model.together
+        ]
+        self.starts = (*alone, *groups)
+        waits = {path for move in self.model.moves for one in move.delays for path in (one.hours, *one.when.facts)}
+        self.slowing = sum(1 << number for number, told in enumerate(self.terrain.touched) if told & waits)
 
     def study(self, reading: Reading, now: datetime, source: Source) -> tuple[tuple[AttackPath, ...], Hardening]:
         """The paths of one account, confirmed ones to losing funds first, and what closes them."""
@@ -144,19 +159,47 @@ class _Solving:
     dear: dict[int, int] = field(default_factory=dict)
     levels: dict[tuple[str, ...], tuple[int, int]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.costs = self._costs(self._dear(0))
+    after: dict[bool, list[tuple[int, int]]] = field(init=False)
+    """Each change that is there to be made, and the moves that are then open: for sure, and perhaps."""
+    hardest: tuple[int, int] = field(init=False)
+    slowing: frozenset[int] = field(init=False)
+    """Changes that alter a wait."""
+    masks: list[int] = field(init=False)
+    """Everything that is open before and after each change."""
+    state: tuple[Any, ...] = field(init=False)
+    """What else decides: the changes that are there, and what has to be waited for before and after each."""
+    graph: Graph = field(init=False)
 
-    @property
-    def graph(self) -> Graph:
-        return self.analyst.graph
+    def __post_init__(self) -> None:
+        self.graph = self.analyst.graph
+        self.costs = self._costs(self._dear(0))
+        changes = list(ones(self.posture.available))
+        self.after = {
+            sure: [(one, self.posture.after(one)[0 if sure else 1]) for one in changes] for sure in (True, False)
+        }
+        self.hardest = self.posture.after(self.posture.available)
+        self.masks = [*self.posture.masks, *self.hardest, *[mask for both in self.after.values() for _, mask in both]]
+        self.slowing = frozenset(one for one in changes if self._waits(one).key != self._waits(0).key)
+        waits = tuple(self._waits(one).key for one in (0, *sorted(self.slowing)))
+        self.state = (self.posture.available, tuple(sorted(self.slowing)), waits)
 
     def run(self) -> Solved:
-        ways = [self._way(start, goal, sure) for start, goal, sure in self._reached()]
+        ways = [way for start, fewer in self.analyst.starts for way in self._of(start, fewer)]
         losing = [self._bits(way.start, way.goal) for way in ways if way.confirmed and self._loses(way.goal)]
         closing = Closing(self.graph, self.posture, losing)
         ways.sort(key=self._order)
         return Solved(ways=tuple(ways), sets=tuple(closing.smallest()), available=self.posture.available)
+
+    def _of(self, start: tuple[str, ...], fewer: tuple[tuple[str, ...], ...]) -> tuple[Route, ...]:
+        """The routes of one attacker. Whatever cannot matter to this one is left out of what they are remembered by."""
+        relevant = self.graph.relevant(self.graph.start(start))
+        key = (start, self._dear(0) & relevant, self.state, *[mask & relevant for mask in self.masks])
+        routes = self.analyst.routes
+        if key not in routes:
+            if len(routes) >= _MOST_ROUTES:
+                routes.clear()
+            routes[key] = tuple(self._way(start, goal, sure) for goal, sure in self._reached(start, fewer))
+        return routes[key]
 
     def _loses(self, goal: str) -> bool:
         return self.analyst.model.states[goal].losing_funds
@@ -174,35 +217,37 @@ class _Solving:
             way.start,
         )
 
-    def _reached(self) -> Iterator[tuple[tuple[str, ...], str, bool]]:
-        """Who reaches which goal, and whether for sure. Several capabilities only where fewer of them do not do as well."""
-        model = self.analyst.model
-        for start in [*((name,) for name in model.capabilities), *model.together]:
-            for goal in model.goals:
-                level = self._level(start, goal.id)
-                fewer = (part for size in range(1, len(start)) for part in combinations(start, size))
-                if level and all(self._level(part, goal.id) < level for part in fewer):
-                    yield start, goal.id, level == 2  # noqa: PLR2004  (for sure)
+    def _reached(self, start: tuple[str, ...], fewer: tuple[tuple[str, ...], ...]) -> Iterator[tuple[str, bool]]:
+        """Which goals are reached, and whether for sure; not those that fewer of the capabilities reach as well."""
+        sure, perhaps = self._levels(start)
+        done, tried = 0, 0
+        for part in fewer:
+            part_sure, part_perhaps = self._levels(part)
+            done, tried = done | part_sure, tried | part_perhaps
+        for goal in self.analyst.model.goals:
+            bit = self.graph.bits[goal.id]
+            if sure & bit and not done & bit:
+                yield goal.id, True
+            elif perhaps & ~sure & bit and not tried & bit:
+                yield goal.id, False
 
-    def _level(self, start: tuple[str, ...], goal: str) -> int:
-        """2 where the goal is reached for sure, 1 where it may be, 0 where it is not."""
+    def _levels(self, start: tuple[str, ...]) -> tuple[int, int]:
+        """Every state that these capabilities reach: for sure, and perhaps."""
         if start not in self.levels:
             held, (known, maybe) = self.graph.start(start), self.posture.masks
             self.levels[start] = self.graph.reach(held, known), self.graph.reach(held, maybe)
-        sure, perhaps = self.levels[start]
-        return 2 if sure & self.graph.bits[goal] else 1 if perhaps & self.graph.bits[goal] else 0
+        return self.levels[start]
 
     def _way(self, start: tuple[str, ...], goal: str, sure: bool) -> Route:  # noqa: FBT001
         held, bit = self._bits(start, goal)
         moves, delay = self._proof(held, bit, sure, 0)
         mask = sum(1 << number for number in moves)
-        everything = self.posture.available
         closed = delayed = 0
-        for change in ones(everything):
-            after = self.posture.after(change)[0 if sure else 1]
+        matters = sure and delay is not None and self._loses(goal)
+        for change, after in self.after[sure]:
             if mask & after != mask and not self.graph.reach(held, after) & bit:
                 closed |= change
-            elif sure and self._loses(goal) and self._slows(held, bit, mask, delay, change):
+            elif matters and (mask & ~after or change in self.slowing) and self._slows(held, bit, delay, change):
                 delayed |= change
         costs = self.costs
         return Route(
@@ -214,17 +259,13 @@ class _Solving:
             delay=delay,
             closed_by=closed,
             delayed_by=delayed,
-            residual=bool(self.graph.reach(held, self.posture.after(everything)[0 if sure else 1]) & bit),
+            residual=bool(self.graph.reach(held, self.hardest[0 if sure else 1]) & bit),
         )
 
-    def _slows(self, held: int, bit: int, mask: int, delay: float | None, change: int) -> bool:
-        if delay is None:
-            return False
-        broken = mask & ~self.posture.after(change)[0]
-        if not broken and self._waits(change) == self._waits(0):
-            return False
+    def _slows(self, held: int, bit: int, delay: float | None, change: int) -> bool:
+        """Whether the best way that is left after a change is known to take longer."""
         later = self._proof(held, bit, True, change)[1]
-        return later is not None and later > delay
+        return delay is not None and later is not None and later > delay
 
     def _proof(self, held: int, bit: int, sure: bool, changes: int) -> tuple[tuple[int, ...], float | None]:  # noqa: FBT001
         """The cheapest moves after these changes, and how long they take in hours; None where nobody knows."""
@@ -233,7 +274,7 @@ class _Solving:
         relevant = self.graph.relevant(held)
         open_ = relevant & (known if sure else maybe)
         dear, waits = self._dear(changes), self._waits(changes)
-        key = (held, bit, open_, open_ & known, dear & open_, tuple(waits.items()))
+        key = (held, bit, open_, open_ & known, dear & open_, waits.key)
         if key not in proofs:
             if len(proofs) >= _MOST_PROOFS:
                 proofs.clear()
@@ -258,6 +299,8 @@ class _Solving:
         return tuple(cost + (moves[number].dearer_by if dear >> number & 1 else 0) for number, cost in enumerate(usual))
 
     def _waits(self, changes: int) -> Waits:
+        if not changes & self.analyst.slowing:
+            changes = 0
         if changes not in self.waits:
             self.waits[changes] = waits_of(self.graph, self.posture.changed(changes), self.posture.now)
         return self.waits[changes]

@@ -58,19 +58,33 @@ class Terrain:
         index = {one: place for place, one in enumerate(self._deciding)}
         self._needs = [tuple(index[one] for one in _of_move(move)) for move in self.moves]
 
+    def bearing(self, changes: int) -> int:
+        """The moves that any of these changes can bear on, as bits."""
+        found = 0
+        for number, moves in enumerate(self.moves_of):
+            if changes >> number & 1:
+                found |= moves
+        return found
+
     def _touching(self, paths: frozenset[str]) -> int:
         found = 0
         for path in paths:
             found |= self.by_fact.get(path, 0)
         return found
 
-    def masks(self, reading: Reading, now: datetime) -> tuple[int, int]:
-        """Moves known to be open, and moves not known to be closed, as bits."""
-        held = [_truth(scope, condition, reading, now) for scope, condition in self._deciding]
-        known = maybe = 0
+    def masks(
+        self, reading: Reading, now: datetime, before: tuple[int, int] = (0, 0), only: int = -1
+    ) -> tuple[int, int]:
+        """Moves known to be open, and moves not known to be closed, as bits; those beyond `only` are as they were."""
+        held: dict[int, Truth] = {}
+        known, maybe = before[0] & ~only, before[1] & ~only
         for number, needs in enumerate(self._needs):
+            if not only >> number & 1:
+                continue
             truth: Truth = True
             for place in needs:
+                if place not in held:
+                    held[place] = _truth(*self._deciding[place], reading, now)
                 one = held[place]
                 if one is False:
                     truth = False
@@ -187,7 +201,11 @@ class Posture:
     def after(self, changes: int) -> tuple[int, int]:
         """The masks once these changes are made."""
         if changes not in self._seen:
-            self._seen[changes] = self.terrain.masks(self.changed(changes), self.now)
+            bearing = -1
+            if changes:
+                bearing = self.terrain.bearing(changes)
+            before = self.masks if changes else (0, 0)
+            self._seen[changes] = self.terrain.masks(self.changed(changes), self.now, before, bearing)
         return self._seen[changes]
 
     def changed(self, changes: int) -> Reading:

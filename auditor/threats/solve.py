@@ -45,8 +45,10 @@ class Graph:
     given_by: dict[int, list[int]] = field(init=False)
     costs: tuple[int, ...] = field(init=False)
     slow: tuple[int, ...] = field(init=False)
+    muting: int = field(init=False)
     _closures: dict[tuple[int, int], int] = field(default_factory=dict)
     _relevant: dict[int, int] = field(default_factory=dict)
+    _texts: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _fields: dict[tuple[int, int, Weights], _Field] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,6 +60,7 @@ class Graph:
             for bit in ones(gives):
                 self.given_by[bit].append(number)
         self.costs = tuple(move.cost for move in self.model.moves)
+        self.muting = sum(self.bits[name] for name, state in self.model.states.items() if state.mutes)
         self.slow = tuple(number for number, move in enumerate(self.model.moves) if move.delays)
 
     def _variants(self, move: Move) -> Iterator[int]:
@@ -84,6 +87,16 @@ class Graph:
         for number in moves:
             start |= self.gives[number]
         return start
+
+    def texts(self, states: int) -> tuple[str, ...]:
+        """These states in words, in the order of the model."""
+        if states not in self._texts:
+            self._texts[states] = tuple(self.model.states[name].text for name, bit in self.bits.items() if states & bit)
+        return self._texts[states]
+
+    def texts_of(self, move: int) -> tuple[str, ...]:
+        """What a move gives, in words."""
+        return self.texts(self.gives[move])
 
     def relevant(self, start: int) -> int:
         """The moves that could ever matter to this attacker, were every condition met."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.model.facts import COMPLETENESS, format_time
 from auditor.model.normalise import short_id
 from auditor.model.report import AttackPath, EvidenceLine, PathStatus, PathStep
-from auditor.redaction import mask_personal
+from auditor.redaction import mask_personal, shortened
 from auditor.threats.model import Model
 from auditor.threats.posture import UNSEEN, Facts, Posture
 from auditor.threats.solve import Graph, ones
@@ -39,6 +39,8 @@ class Told:
     posture: Posture
     source: Source
     _steps: dict[Any, PathStep] = field(default_factory=dict)
+    _heard: dict[int, tuple[str, ...] | None] = field(default_factory=dict)
+    _begins: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
 
     @cached_property
     def _waits(self) -> Waits:
@@ -46,38 +48,44 @@ class Told:
 
     def path(self, way: Route) -> AttackPath:
         """A solved way as the report shows it."""
-        states, start = self.model.states, self.graph.start(way.start)
+        start = self.graph.start(way.start)
         all_ = self.graph.held(start, way.moves)
         held, steps = start, []
         for number in way.moves:
-            steps.append(self._step(number, held, delay_of(self._waits, [number], all_)))
+            delay = delay_of(self._waits, (number,), all_) if number in self._waits else 0.0
+            steps.append(self._step(number, held, delay))
             held |= self.graph.gives[number]
-        capability = "+".join(way.start)
+        capability, text = self._starts(way.start)
         return AttackPath(
             id=f"{capability}:{way.goal}",
             goal=way.goal,
-            goal_text=states[way.goal].text,
+            goal_text=self.model.states[way.goal].text,
             status=PathStatus.CONFIRMED if way.confirmed else PathStatus.POSSIBLE,
             capability=capability,
-            capability_text=" and ".join(states[name].text for name in way.start),
+            capability_text=text,
             cost=way.cost,
             delay_hours=way.delay,
-            alerts=self._alerts(all_),
+            alerts=self._alerts(all_ & self.graph.muting),
             steps=tuple(steps),
             closed_by=tuple(self.model.remedies[bit.bit_length() - 1].id for bit in ones(way.closed_by)),
-            unknown=tuple(dict.fromkeys(fact for step in steps for fact in step.unknown)),
+            unknown=() if way.confirmed else tuple(dict.fromkeys(fact for step in steps for fact in step.unknown)),
             residual=way.residual,
         )
 
-    def _alerts(self, held: int) -> tuple[str, ...] | None:
-        """The channels that still reach the owner alone."""
-        channels = self.posture.reading.facts.get("account.alert_channels")
-        if channels is None:
-            return None
-        muted = {
-            channel for name, bit in self.graph.bits.items() if held & bit for channel in self.model.states[name].mutes
-        }
-        return tuple(sorted(set(channels) - muted))
+    def _starts(self, names: tuple[str, ...]) -> tuple[str, str]:
+        """An attacker's id and words."""
+        if names not in self._begins:
+            self._begins[names] = "+".join(names), " and ".join(self.model.states[name].text for name in names)
+        return self._begins[names]
+
+    def _alerts(self, muting: int) -> tuple[str, ...] | None:
+        """The channels that still reach the owner alone, once these states that mute some are held."""
+        if muting not in self._heard:
+            channels = self.posture.reading.facts.get("account.alert_channels")
+            states = [self.model.states[name] for name, bit in self.graph.bits.items() if muting & bit]
+            muted = {channel for state in states for channel in state.mutes}
+            self._heard[muting] = None if channels is None else tuple(sorted(set(channels) - muted))
+        return self._heard[muting]
 
     def _step(self, number: int, held: int, delay: float | None) -> PathStep:
         need = next(need for need in self.graph.needs[number] if need & held == need)
@@ -93,8 +101,8 @@ class Told:
             action=move.action,
             text=move.text,
             status=PathStatus.CONFIRMED if sure else PathStatus.POSSIBLE,
-            needs=tuple(self._texts(need)),
-            gives=tuple(self.model.states[name].text for name in move.gives),
+            needs=self.graph.texts(need),
+            gives=self.graph.texts_of(number),
             cost=move.cost + (move.dearer_by if costs else 0),
             delay_hours=delay,
             evidence=tuple(self._evidence(number)),
@@ -102,9 +110,6 @@ class Told:
             attack=move.attack,
             incidents=move.incidents,
         )
-
-    def _texts(self, mask: int) -> Iterator[str]:
-        yield from (self.model.states[name].text for name, bit in self.graph.bits.items() if mask & bit)
 
     def _evidence(self, number: int) -> Iterator[EvidenceLine]:
         """The known facts that keep a move open, those of the row that is used last."""
@@ -123,7 +128,7 @@ class Told:
     def _line(self, path: str, facts: Facts) -> EvidenceLine:
         value = facts[path]
         if isinstance(value, str):
-            value = mask_personal(short_id(value) if path.endswith(".masked_id") else value)
+            value = shortened(mask_personal(short_id(value) if path.endswith(".masked_id") else value))
         elif hasattr(value, "tzinfo"):
             value = format_time(value)
         return EvidenceLine(fact=path, value=value, source=self.source(path))

@@ -12,13 +12,18 @@ from auditor.threats.posture import Reading
 from auditor.threats.solve import Graph
 
 _IN_DOUBT = 0.5  # hours
-Waits = dict[int, tuple[tuple[int, float | None], ...]]
-"""Of each move that may have to wait: the state (bits; 0 for any) that sets the wait off, and its hours."""
+
+
+class Waits(dict[int, tuple[tuple[int, float | None], ...]]):
+    """Of each move that may have to wait: the states (bits; 0 for any) that set the wait off, and its hours."""
+
+    key: tuple[object, ...] = ()
+    """All of it in a form that can be compared and kept."""
 
 
 def waits_of(graph: Graph, reading: Reading, now: datetime) -> Waits:
     """The waits that stand in the way of each move; those that are known not to are left out."""
-    found: Waits = {}
+    found = Waits()
     for number in graph.slow:
         kept = []
         for delay in graph.model.moves[number].delays:
@@ -29,6 +34,7 @@ def waits_of(graph: Graph, reading: Reading, now: datetime) -> Waits:
             kept.append((graph.bits[delay.state] if delay.state else 0, known))
         if kept:
             found[number] = tuple(kept)
+    found.key = tuple(found.items())
     return found
 
 

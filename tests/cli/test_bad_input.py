@@ -196,3 +196,28 @@ def test_evidence_under_a_name_that_means_something_elsewhere(mine: stage.Stage)
         mine.write(name, json.dumps({"schema": "auditor/evidence/1", "account": {"name": "a", "exchange": "okx"}}))
         ran = mine.run("evaluate", "-f", "json", "--", name)
         assert (ran.code, ran.err) == (12, ""), name
+
+
+LONG_NAME = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("evaluate", LONG_NAME),
+        ("evaluate", f"{LONG_NAME}.json"),
+        ("evaluate", "good.yaml", "-o", LONG_NAME),
+        ("evaluate", "good.yaml", "--rules", LONG_NAME),
+        ("report", LONG_NAME),
+        ("audit", "-c", LONG_NAME),
+        ("audit", "--local", LONG_NAME),
+        ("collect", "-o", f"{LONG_NAME}.json"),
+        ("rules", "check", LONG_NAME),
+        ("paths", "--evidence", LONG_NAME),
+    ],
+    ids=lambda args: " ".join(word[:12] for word in args),
+)
+def test_a_name_that_no_file_can_have_is_no_bug_of_ours(mine: stage.Stage, args: tuple[str, ...]) -> None:
+    ran = mine.run(*args)
+    assert ran.code == 2 and ran.err.startswith("error: ") and "bug" not in ran.err
+    assert all(len(line) < 1000 for line in ran.err.splitlines())

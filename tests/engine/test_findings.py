@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 import time
 from typing import Any
 
@@ -128,6 +129,28 @@ def test_nothing_personal_gets_into_an_account_report() -> None:
     assert "bob@example" not in text
     assert "1234567" not in text
     assert "AKIAIOSF" not in text
+
+
+def test_what_is_not_known_is_put_in_brackets_once() -> None:
+    asked = rule(
+        "r", "account", "account.shared_login", message="{account.kind} (since {account.created_at}) ({account.parent})"
+    )
+    [finding] = found(document({"shared_login": False}), asked)
+    assert finding.message == "(unknown) (since unknown) (unknown)"
+
+
+def test_an_exchange_nobody_knows_has_the_name_its_account_gives_it() -> None:
+    asked = rule("r", "account", "venue.id <> 'nowhere'", message="{venue.id}")
+    [finding] = found(document(), asked)
+    assert (finding.outcome, finding.message) == (Outcome.FAIL, "nowhere")
+
+
+@pytest.mark.parametrize("one", shipped(), ids=lambda one: one.id)
+def test_a_shipped_message_names_its_row_once(one: Any) -> None:
+    """A label is what tells a row apart: an address with its asset and network, an event with its kind."""
+    row = one.applies_to + "."
+    named = [path for path in re.findall(r"\{([\w.]+)\}", one.message) if path.startswith(row)]
+    assert f"{row}label" not in named or not {f"{row}asset", f"{row}network"} & set(named)
 
 
 def test_a_message_says_what_is_known_and_what_is_not() -> None:

@@ -284,6 +284,12 @@ def test_a_new_right_to_read_or_one_that_is_off_is_no_privilege(name: str, value
     assert key["can_withdraw"] is False and key["can_trade"] is False
 
 
+@pytest.mark.parametrize("flag", ["enableFutures", "enableVanillaOptions", "enablePortfolioMarginTrading"])
+def test_trap_a_key_for_futures_or_options_alone_trades(flag: str) -> None:
+    key = audit_key(run(key={"enableSpotAndMarginTrading": False, flag: True}))
+    assert (key["can_trade"], key["can_trade_derivatives"]) == (True, True)
+
+
 def test_margin_alone_leaves_trade_and_transfer_unknown() -> None:
     key = audit_key(run(key={"enableMargin": True}))
     assert not {"can_trade", "can_transfer"} & key.keys() and key["can_withdraw"] is False

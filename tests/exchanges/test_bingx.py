@@ -246,6 +246,7 @@ def test_an_odd_field_costs_only_itself(field: str, lost: set[str], odd: Any) ->
     [
         ({"enableFutures": "true"}, "can_trade_derivatives", True),
         ({"enableVanillaOptions": True}, "can_trade_derivatives", True),
+        ({"enableVanillaOptions": True}, "can_trade", True),
         ({"enableSpotAndMarginTrading": 1}, "can_trade", True),
         ({"enableSubaccountManagement": True}, "can_withdraw", None),
         ({"enableSubaccountManagement": False}, "can_withdraw", False),

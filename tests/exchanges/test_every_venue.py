@@ -88,6 +88,13 @@ def test_a_healthy_venue_shows_the_calling_key_and_nothing_fails(id_: str) -> No
 
 
 @pytest.mark.parametrize("id_", IDS)
+def test_a_key_that_trades_derivatives_trades(id_: str) -> None:
+    """Rules ask for `can_trade` alone."""
+    keys = healthy(id_).rows.get("api_key") or []
+    assert keys and [key for key in keys if key.get("can_trade_derivatives") and not key.get("can_trade")] == []
+
+
+@pytest.mark.parametrize("id_", IDS)
 def test_what_is_declared_is_read_documented_and_served_by_the_twin(id_: str) -> None:
     connector, venue, twin = _load.connector(id_), _venue.load(id_), fresh(id_)
     assert connector is not None

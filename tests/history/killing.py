@@ -24,7 +24,7 @@ from tests.history.conftest import append
 
 _HERE = (str(Path(store.__file__).parent), files.__file__, signing.__file__)
 _STEP = 11
-_TIMED = 20
+_TIMED = 12
 
 
 def child(url: str, key: Path, after: int, told: int) -> None:

@@ -124,7 +124,7 @@ def test_killed_at_any_point_of_a_write(place: Place) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    assert told["killed"] >= 30 and told["records"] >= 10 and told["lost"] == [] and told["faults"] == []
+    assert told["killed"] >= 30 and told["records"] >= 3 and told["lost"] == [] and told["faults"] == []
     assert check.verify(place.open())[0] == []
 
 

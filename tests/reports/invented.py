@@ -309,9 +309,10 @@ def bad_account():
         ),
         paths=ways(),
         hardening=hardening(),
+        unchanged=4,
         drift=(
-            Drift(kind="new", subject=key(BOT, "grid bot"), what="first seen in this run", approved=False),
-            Drift(kind="widened", subject=key(TAX, "tax program"), what="can_trade: no before, yes now", approved=True),
+            Drift(kind="new", subject=key(BOT, "grid bot"), what="first seen in this run"),
+            Drift(kind="widened", subject=key(TAX, "tax program"), what="can_trade: no before, yes now"),
         ),
         trend=tuple(
             TrendPoint(

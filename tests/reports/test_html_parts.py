@@ -14,6 +14,7 @@ from auditor.model.report import Change, EvidenceLine, Hardening, Missing, Outco
 from auditor.model.rule import Severity
 from auditor.redaction import printable
 from auditor.reports import _facts, _goals, _graph, _svg, _tables, _view, _words
+from auditor.reports._numbers import exact
 from auditor.reports.html import FULL_ACCOUNTS, FULL_FINDINGS, files, render
 from tests.reports.invented import NOW, bad_account, dim_account, report, step, ways
 
@@ -308,6 +309,19 @@ def test_a_course_needs_two_scored_runs():
 
 def test_runs_of_one_moment_are_drawn():
     assert "nan" not in _svg.trend([point(0, 10, 20), point(0, 20, 30)])
+
+
+@given(st.tuples(st.floats(0, 100), st.floats(0, 100)).map(sorted), st.floats(0, 1), st.floats(0, 1))
+def test_a_report_read_back_from_json_is_drawn_alike(ends, seen, share):
+    given_ = {"low": ends[0], "high": ends[1], "coverage": seen}
+    score = replace(bad_account().score, **given_, observed=share, attested=1 - share)
+    names = ("low", "high", "coverage", "observed", "attested")
+    kept = replace(score, **{name: exact(getattr(score, name)) for name in names})
+    for draw in (_svg.interval, _svg.coverage):
+        assert draw(kept) == draw(score)
+    first, last = point(9, 10, 20), replace(point(0, 1, 2), **given_)
+    rounded = replace(last, **{name: exact(value) for name, value in given_.items()})
+    assert _svg.trend([first, rounded]) == _svg.trend([first, last])
 
 
 # Several files

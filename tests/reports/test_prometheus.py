@@ -86,7 +86,7 @@ def test_a_score_of_nothing_is_no_zero():
 
 def test_drift_is_counted_where_it_was_asked_for():
     subject = bad_account().findings[0].subject
-    drift = tuple(Drift(kind=kind, subject=subject, what="x", approved=True) for kind in ("new", "new", "doubted"))
+    drift = tuple(Drift(kind=kind, subject=subject, what="x") for kind in ("new", "new", "doubted"))
     value = report(replace(bad_account(), drift=drift))
     counted = {labels["kind"]: number for labels, number in samples(value)["auditor_drift"]}
     assert counted == {"new": 2, "removed": 0, "widened": 0, "changed": 0, "doubted": 1}

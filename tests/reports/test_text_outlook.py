@@ -117,10 +117,12 @@ def test_many_ways_are_counted_and_not_drawn():
     assert said(replace(bad_account(), paths=many, hardening=None), verbose=True).count("✗ CONFIRMED") == 12
 
 
-def test_changes_are_listed_approved_or_not():
+def test_changes_are_listed_and_what_did_not_change_is_counted():
     text = said(bad_account())
-    assert "+ new: API key “grid bot” (…c3d4): first seen in this run (not approved)" in text
-    assert "(approved)" in text
+    assert "+ new: API key “grid bot” (…c3d4): first seen in this run" in text
+    assert "= 4 unchanged" in text
+    assert "unchanged" not in said(replace(bad_account(), unchanged=None))
+    assert "unchanged." not in FORMATS["html"].render(report(replace(bad_account(), unchanged=None))).decode()
     assert "What changed" not in said(dim_account())
     assert "Nothing differs from what was approved" in said(replace(dim_account(), drift=()))
     flood = replace(bad_account(), drift=bad_account().drift * 50)

@@ -150,9 +150,11 @@ def reading(chance: random.Random, share: float = 0.7) -> Reading:
     return joined({**known_row("account", facts, chance, share), **known_row("venue", facts, chance, share)}, rows)
 
 
-def less_known(whole: Reading, chance: random.Random, share: float = 0.6) -> Reading:
+def less_known(
+    whole: Reading, chance: random.Random, share: float = 0.6, *, keeping: frozenset[str] = frozenset()
+) -> Reading:
     """The same with some facts hidden, those of the account and the venue alike in every row."""
-    kept = {path: held for path, held in whole.facts.items() if chance.random() < share}
+    kept = {path: held for path, held in whole.facts.items() if chance.random() < share or path in keeping}
     rows = {
         scope: [
             {

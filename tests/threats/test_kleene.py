@@ -31,7 +31,7 @@ def conditions() -> list[tuple[str, str]]:
     table = yamlio.read(load.SHIPPED).value
     found: list[tuple[str, str]] = []
     for action in table["actions"]:
-        found += [("account", action[name]) for name in ("when", "unless") if name in action]
+        found += [("account", action[name]) for name in ("when", "unless", "unless_known") if name in action]
         found += [(action["for_each"]["scope"], action["for_each"]["when"])] if "for_each" in action else []
         found += [("account", one["when"]) for one in action.get("delays", []) if "when" in one]
         found += [("account", action["dearer"]["when"])] if "dearer" in action else []

@@ -128,6 +128,12 @@ def test_a_name_that_does_not_exist_is_said(tmp_path: Path) -> None:
         load.load([tmp_path / "none.yaml"])
 
 
+def test_the_example_in_the_docs_loads(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "attack-paths.md").read_text()
+    [example] = [part.split("```")[0] for part in text.split("```yaml\n")[1:]]
+    assert load.check(write(tmp_path, example)) == []
+
+
 def test_json_will_do(tmp_path: Path) -> None:
     table: dict[str, Any] = yamlio.read(write(tmp_path, OWN)).value
     assert load.check(write(tmp_path, json.dumps(table), "own.json")) == []

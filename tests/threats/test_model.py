@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auditor import yamlio
 from auditor.engine.derived import DERIVED
 from auditor.model.facts import LISTS, catalogue
 from auditor.model.report import PathStatus
+from auditor.threats import load
 
 from . import invented
 from .invented import (
@@ -50,7 +53,7 @@ def leaked(account: dict[str, Any], venue: dict[str, Any], key: dict[str, Any] |
     ("listed", "api_obeys", "expected"),
     [
         (False, False, CONFIRMED), (False, True, None), (True, True, None), (True, False, CONFIRMED),
-        (False, None, POSSIBLE), (True, None, POSSIBLE), (None, True, None), (None, False, CONFIRMED),
+        (False, None, CONFIRMED), (True, None, POSSIBLE), (None, None, POSSIBLE), (None, True, None), (None, False, CONFIRMED),
     ],
 )  # fmt: skip
 def test_a_leaked_key_withdraws_only_where_the_exchange_pays_it_to_any_address(
@@ -267,11 +270,23 @@ def test_learning_a_fact_moves_nothing_between_confirmed_and_blocked(chance: ran
 def test_knowing_any_fact_the_model_reads_moves_nothing_between_confirmed_and_blocked(chance: random.Random) -> None:
     """The same over the facts as the model sees them, consistent or not."""
     whole = invented.reading(chance, share=0.9)
-    less = invented.less_known(whole, chance)
+    less = invented.less_known(whole, chance, keeping=presumed_absent())
     for name in analyst().model.capabilities:
         now, before = (analyst().reaches([name], one, NOW) for one in (whole, less))
         for goal, status in before.items():
             assert status is POSSIBLE or now[goal] is status, (name, goal)
+
+
+def presumed_absent() -> frozenset[str]:
+    """Facts that are not counted on while nobody knows them (`unless_known`): to learn of one may bar what was confirmed."""
+    rows = yamlio.read(load.SHIPPED).value["actions"]
+    return frozenset(
+        path for row in rows if "unless_known" in row for path in re.findall(r"[a-z_]+\.[a-z_]+", row["unless_known"])
+    )
+
+
+def test_one_protection_alone_is_presumed_absent() -> None:
+    assert presumed_absent() == {"venue.api_withdrawal_requires_allowlist"}
 
 
 def _known_and_less(chance: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -287,6 +302,7 @@ def _known_and_less(chance: random.Random) -> tuple[dict[str, Any], dict[str, An
     hidden = {
         scope: {name: held for name, held in table.items() if chance.random() < 0.6} for scope, table in tables.items()
     }
+    hidden["venue"]["api_withdrawal_requires_allowlist"] = tables["venue"]["api_withdrawal_requires_allowlist"]
     made = []
     for one in (tables, hidden):
         rows = {LISTS[scope]: [one[scope]] for scope in ("api_key", "address", "vendor")}
