@@ -39,7 +39,7 @@ Progress = Callable[[str, int, int], None]
 Keep = Callable[[Snapshot], None]
 
 
-def collect(
+def collect(  # noqa: PLR0913  (what meets here)
     accounts: Sequence[AccountConfig],
     *,
     stated: Mapping[str, attestations.Attestation],

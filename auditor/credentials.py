@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import select
 import shlex
 import signal
@@ -186,6 +187,24 @@ def _all_of(descriptor: int) -> tuple[bytes, str | None]:
 def _text(raw: bytes) -> str:
     """Bytes that are not UTF-8 become surrogates, which are refused later: a UnicodeDecodeError would carry the bytes."""
     return raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff").rstrip("\r\n")
+
+
+def make_in_keyring(reference: str, *, field: str) -> Secret:
+    """The key behind a `keyring:` reference, made where there is none yet. Raises CredentialError."""
+    import keyring
+    import keyring.errors
+
+    service, _, name = reference.partition(":")[2].rpartition("/")
+    problem = None
+    try:
+        if keyring.get_password(service, name) is None:
+            keyring.set_password(service, name, secrets.token_hex(32))
+    except (keyring.errors.KeyringError, RuntimeError, OSError) as error:
+        problem = type(error).__name__
+    if problem is not None:
+        hint = "unlock it, or take a passphrase"
+        raise CredentialError(f"{field}: the keyring cannot keep it ({problem})", hint=hint)
+    return resolve(reference, environ={}, field=field)
 
 
 def _from_keyring(rest: str, _environ: Mapping[str, str], field: str) -> str:

@@ -160,11 +160,15 @@ def _account(
         inventory=_inventory(snapshot),
         causes=advice.causes(found),
         fixes=advice.fixes(marked),
-        questions=advice.questions(found, venue, marks.decided(paths, analyst.model)),
+        questions=advice.questions(found, venue, marks.decided(paths, analyst.model), _stated(snapshot)),
         problems=snapshot.problems,
         paths=paths,
         hardening=hardening,
     )
+
+
+def _stated(snapshot: Snapshot) -> set[str]:
+    return {f"account.{name}" for name, value in snapshot.account.items() if value is not None}
 
 
 def _score(found: Sequence[Finding], rules: Mapping[str, Rule], snapshot: Snapshot) -> Score:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 _MASK = "•••"
 _SHORTEST_SCRUBBED = 6  # shorter values would blank ordinary words
+_TEXT_A_SECRET = 40  # characters in which the beginnings of spellings are looked up in the time that one secret takes
 
 _WORD = r"""[^\s@<>"'(),;:\[\]{}|\\]"""
 _EMAIL = re.compile(rf"{_WORD}{{1,64}}@{_WORD}{{1,253}}")  # any script, any host: `root@localhost` is an address too
@@ -27,10 +28,14 @@ class Secret:
 
     __slots__ = ("__weakref__", "_value")
     _live: ClassVar[weakref.WeakSet[Secret]] = weakref.WeakSet()
+    _begins: ClassVar[dict[int, weakref.WeakSet[Secret]]] = {}
+    """Hash of how a spelling of it begins -> the live secrets of which one begins so."""
 
     def __init__(self, value: str) -> None:
         self._value = value
         Secret._live.add(self)
+        for spelling in _spellings(value):
+            Secret._begins.setdefault(hash(spelling[:_SHORTEST_SCRUBBED]), weakref.WeakSet()).add(self)
 
     def reveal(self) -> str:
         """The value itself. For the signer and the HMAC only; an architecture test holds that."""
@@ -64,13 +69,31 @@ def scrub(text: str, *, of: Iterable[Secret] | None = None) -> str:
 
     `of` names the secrets to look for, where there are too many to look for all of them in every text.
     """
-    for secret in list(Secret._live) if of is None else of:  # noqa: SLF001  (same module, same class)
-        value = secret.reveal()
-        if len(value) >= _SHORTEST_SCRUBBED:
-            for spelling in {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], *value.splitlines()}:
-                if len(spelling) >= _SHORTEST_SCRUBBED:
-                    text = text.replace(spelling, _MASK)
+    for secret in _suspects(text) if of is None else of:
+        for spelling in _spellings(secret.reveal()):
+            text = text.replace(spelling, _MASK)
     return mask_personal(text)
+
+
+def _spellings(value: str) -> set[str]:
+    """How a secret may stand in a text; none of one that is so short that ordinary words would be masked."""
+    if len(value) < _SHORTEST_SCRUBBED:
+        return set()
+    found = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], *value.splitlines()}
+    return {spelling for spelling in found if len(spelling) >= _SHORTEST_SCRUBBED}
+
+
+def _suspects(text: str) -> list[Secret]:
+    """The live secrets that may stand in a text: all, where they are few, else those of which a spelling begins in it.
+
+    With ten thousand accounts there are thirty thousand, and a text for each account.
+    """
+    if len(Secret._live) * _TEXT_A_SECRET <= len(text):  # noqa: SLF001  (same module, same class)
+        return list(Secret._live)  # noqa: SLF001
+    begins = Secret._begins  # noqa: SLF001
+    places = range(len(text) - _SHORTEST_SCRUBBED + 1)
+    found = {hash(text[at : at + _SHORTEST_SCRUBBED]) for at in places} & begins.keys()
+    return [secret for begin in found for secret in list(begins[begin])]
 
 
 def mask_personal(text: str) -> str:
@@ -80,8 +103,11 @@ def mask_personal(text: str) -> str:
 
 
 def shortened(text: str, *, limit: int = 400) -> str:
-    """Text from outside as a finding or a step repeats it: a label of a megabyte would stand in a hundred of them."""
-    return text if len(text) <= limit else text[:limit] + "…"
+    """Text from outside as a finding or a step repeats it: without personal data, and bounded, for a label of a megabyte
+    would be masked for a hundred findings and stand in each.
+    """
+    masked = mask_personal(text[: 2 * limit])
+    return masked if len(text) <= limit else masked[:limit] + "…"
 
 
 def masked_id(public_id: str) -> str:

@@ -46,7 +46,9 @@ def _unhurried(one: TwinVenue) -> None:
 def _audit(twins: list[TwinVenue]) -> None:
     now, identity = datetime.now(UTC), Identity.ephemeral("benchmark")
     accounts = [demo.account(one) for one in twins if one.id in CHAINS]
-    snapshots = collect.collect(accounts, stated={}, identity=identity, sources=Sources(environ=demo.environ(twins)), now=now)
+    snapshots = collect.collect(
+        accounts, stated={}, identity=identity, sources=Sources(environ=demo.environ(twins)), now=now
+    )
     assert not any(problem.reason == "timeout" for snapshot in snapshots for problem in snapshot.problems)
     judged_by = pipeline.Run(rules=pipeline.rule_files(None), identity=identity, now=now)
     with Evidence(now).add(snapshot.to_document() for snapshot in snapshots) as evidence:

@@ -12,13 +12,12 @@ from auditor.model.rule import Predicate
 from auditor.ruleset import loader, plain, predicate, prepared
 from tests.threats.test_kleene import conditions
 
-
 NOTHING: dict[str, Any] = {"predicates": {}, "trees": {}, "rules": {}}
 
 
 def table() -> dict[str, Any]:
     """What the file has to hold: made from the sources alone, whatever an older file says."""
-    with mock.patch.object(prepared, "_table", lambda: NOTHING):
+    with mock.patch.object(prepared, "_table", return_value=NOTHING):
         return _table()
 
 
@@ -55,7 +54,9 @@ def spelled() -> str:
         if isinstance(held, str):
             sections.append(f"{json.dumps(section)}: {json.dumps(held)}")
             continue
-        entries = ",\n".join(f"{json.dumps(name)}: {json.dumps(one, separators=(',', ':'))}" for name, one in held.items())
+        entries = ",\n".join(
+            f"{json.dumps(name)}: {json.dumps(one, separators=(',', ':'))}" for name, one in held.items()
+        )
         sections.append(f"{json.dumps(section)}: {{\n{entries}\n}}")
     return "{\n" + ",\n".join(sections) + "\n}\n"
 

@@ -167,7 +167,7 @@ vendors:
   - {second_factor: true}
   - {name: A}
   - {name: " a"}
-  - {name: B, breached: false}
+  - {name: B, breached: often}
 sources:
   account.p2p_enabled: {by: attest}
   api_key.storage: {by: api, at: 2026-11-01, expires: 2026-11-01, until: 1}

@@ -1,4 +1,4 @@
-"""Builds the wheel, installs it into a clean environment, and runs its own demo there: the packaging is part of the design.
+"""Builds the wheel twice, installs it into a clean environment, and runs its own demo there: the packaging is part of the design.
 
 Run as `python -m tests.wheel`. The environment gets the locked dependencies of the running one through a path file, so
 that only the project itself comes from the wheel.
@@ -6,8 +6,11 @@ that only the project itself comes from the wheel.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +27,7 @@ def main() -> None:
         run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT))
         (wheel,) = folder.glob("*.whl")
         (sdist,) = folder.glob("*.tar.gz")
+        same_again(folder, wheel, sdist)
         python = clean_environment(folder / "env", wheel)
         run(str(python), "-m", "auditor", "demo", "-o", str(folder / "out"), cwd=folder)
         report = json.loads((folder / "out" / "report.json").read_text())
@@ -33,6 +37,30 @@ def main() -> None:
         where = run(str(python), "-c", "import auditor; print(auditor.__file__)", cwd=folder).strip()
         assert where.startswith(str(folder)), f"the demo ran from {where}"
         print(f"wheel {wheel.name} ({wheel.stat().st_size // 1024} KiB) and {sdist.name}: the demo ran from the wheel")  # noqa: T201
+
+
+def same_again(folder: Path, *first: Path) -> None:
+    """Builds both anew from the unpacked archive, at another place, under another zone, umask and order of hashing."""
+    (archive,) = folder.glob("*.tar.gz")
+    shutil.unpack_archive(archive, folder / "elsewhere", filter="data")
+    (source,) = (folder / "elsewhere").iterdir()
+    other = folder / "again"
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--wheel",
+        "--sdist",
+        "--outdir",
+        str(other),
+        str(source),
+    ]
+    run("env", "TZ=Pacific/Kiritimati", "LC_ALL=C", "sh", "-c", f"umask 077; exec {shlex.join(command)}")
+    for one in first:
+        digests = [hashlib.sha256((place / one.name).read_bytes()).hexdigest() for place in (folder, other)]
+        assert digests[0] == digests[1], f"{one.name} is not the same when it is built again"
+        print(f"{one.name} built twice: sha256 {digests[0]}")  # noqa: T201
 
 
 def clean_environment(target: Path, wheel: Path) -> Path:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PARTS = {
     "new": "new",
     "fixed": "fixed",
+    "unseen": "not decided any more, which mends nothing",
     "new_by_rules": "new because the rules changed",
     "fixed_by_rules": "gone because the rules changed",
 }
@@ -69,14 +70,19 @@ def _turns(view: View, a: Record, b: Record, settings: Config, names: Sequence[s
     if other_rules:
         again_before = _failing(_again(runs.snapshots(view, a), settings))
         again_after = _failing(_again(runs.snapshots(view, b), settings))
+    seen = {account["name"]: account["findings"] for account in new["accounts"]}
     turns = []
     for name in sorted({*before, *after}):
         if names and name not in names:
             continue
+        if name not in before or name not in after:
+            turns.append(change.Turn(account=name, only_in="a" if name in before else "b"))
+            continue
         same = None
         if again_before is not None and again_after is not None:
             same = (again_before.get(name, {}), again_after.get(name, {}))
-        turns.append(change.turn(name, before.get(name, {}), after.get(name, {}), same))
+        left = change.undecided(before[name], seen[name])
+        turns.append(change.turn(name, before[name], after[name], same, left))
     return turns, other_rules
 
 
@@ -111,12 +117,14 @@ def _again(evidence: Iterable[Snapshot], settings: Config) -> dict[str, Any]:
 
 
 def _rows(value: Any) -> Any:
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value
     return [dict(zip(("severity", "rule", "label", "id"), row, strict=True)) for row in value]
 
 
 def _told(one: Turn) -> list[str]:
+    if one.only_in:
+        return _stored.wrapped(f"{one.account}: only run {'A' if one.only_in == 'a' else 'B'} looked at it")
     lines = _stored.wrapped(f"{one.account}: {len(one.unchanged)} unchanged")
     for name, title in _PARTS.items():
         rows = sorted(getattr(one, name), key=_worst_first)

@@ -109,8 +109,14 @@ def card(held: Held, one: Account) -> list[str]:
         whose = f"{'approved' if said.mine else 'said not to be theirs'} {day(said.at)} by {said.by}"
     facts = [f"first seen {day(held.first_seen_at)}", f"last changed {day(held.changed_at)}", whose]
     facts += [] if held.present else [f"gone, last seen {day(held.last_seen_at)}"]
+    facts += [f"not listed any more, last seen {day(held.last_seen_at)}"] if unlisted(one, held) else []
     facts += [WEAKNESS[held.strength]] if WEAKNESS[held.strength] else []
     return [*wrapped(called(held), "  "), *wrapped("; ".join(facts), "      ", "      ")]
+
+
+def unlisted(one: Account, held: Held) -> bool:
+    """Whether the last run missed it in a list that is not known to be whole."""
+    return held.mark in one.ledger.unlisted.get(held.scope, ())
 
 
 def short(mark: str) -> str:

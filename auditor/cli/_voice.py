@@ -24,6 +24,10 @@ _NOT_OURS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.E
 """What an operating system says of a path that somebody gave, wherever it is first looked at."""
 _BROKEN_PIPE = 141
 """What a shell reports of a program that was ended by a closed pipe."""
+_STOPPED, _ENDED = 130, 143
+_CUT_SHORT = "Query interrupted"
+"""How DuckDB reports a signal that came while it computed; what the signal's handler raised is swallowed there."""
+_asked_to_end: list[int] = []
 
 
 def say(text: str) -> None:
@@ -67,7 +71,10 @@ def remaining(elapsed: float, done: int, total: int) -> str:
     if done >= total or elapsed < _TOO_EARLY or done * 10 < total:
         return ""
     seconds = elapsed / done * (total - done)
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
+    for most, unit, name in ((90, 1, "s"), (5400, 60, "min")):
+        if seconds < most:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h"
 
 
 def silent(name: str, done: int, total: int) -> None:
@@ -103,12 +110,12 @@ def speak(command: click.Command, args: Sequence[str] | None) -> int:
         return _refuse(error)
     except (click.Abort, KeyboardInterrupt):
         say("stopped")
-        return 130
+        return _STOPPED
     except BrokenPipeError:
         _deafen()
         return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001  (our own bug: said so, scrubbed, exit code 1)
-        return _confess(error)
+        return _interrupted() if type(error) is RuntimeError and str(error) == _CUT_SHORT else _confess(error)
 
 
 def settle() -> None:
@@ -121,11 +128,19 @@ def settle() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  (for the life of the process)
 
-    def stop(_number: int, _frame: object) -> None:
-        raise SystemExit(143)
+    def stop(number: int, _frame: object) -> None:
+        _asked_to_end.append(number)
+        raise SystemExit(_ENDED)
 
     signal.signal(signal.SIGTERM, stop)
     sys.unraisablehook = lambda _event: None
+
+
+def _interrupted() -> int:
+    if _asked_to_end:
+        return _ENDED
+    say("stopped")
+    return _STOPPED
 
 
 def _refuse(error: click.ClickException) -> int:
@@ -150,6 +165,10 @@ def _confess(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         _deafen()
         say(f"error: the result could not be written: {error.strerror}")
+        return AuditorError.exit_code
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # as tempfile alone raises it
+        say("error: there is no temporary folder that can be written to")
+        say("  hint: is the disk full? TMPDIR names another folder")
         return AuditorError.exit_code
     if isinstance(error, OSError) and error.errno in _NOT_OURS and error.filename is not None:
         path = (

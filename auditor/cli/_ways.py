@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from auditor.reports import _chains, _outlook
 from auditor.reports._lines import Page
 from auditor.reports._sections import Look
 from auditor.reports._words import capital, count, label, prose
+from auditor.reports.json import written
 
 if TYPE_CHECKING:
     from auditor.threats import Analyst
@@ -36,7 +36,7 @@ def as_json(before: Report, after: Report | None, facts: Mapping[str, Any], anal
                 "before": _parts(one),
             }
         accounts.append(shown)
-    return json.dumps({"schema": SCHEMA, "model_sha256": analyst.model.sha256, "accounts": accounts}, indent=2)
+    return written({"schema": SCHEMA, "model_sha256": analyst.model.sha256, "accounts": accounts})
 
 
 def _parts(account: AccountReport) -> dict[str, Any]:

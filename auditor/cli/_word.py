@@ -46,7 +46,9 @@ def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str,
     with store.reading() as view:
         found = _stored.accounts(view, names)
         lines = {one.ledger.account: _open_lines(view, one, _identity(settings)) for one in found} if whole else {}
-    rows = [(one, held) for one in found for held in one.ledger.held if held.present]
+    rows = [
+        (one, held) for one in found for held in one.ledger.held if held.present and not _stored.unlisted(one, held)
+    ]
     if whole:
         said = _reviewed(rows, lines, ask=not options["yes"])
     else:

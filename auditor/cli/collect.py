@@ -41,9 +41,11 @@ def _shard(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file; its suffix is the format."
 )
 @click.option("--shard", callback=_shard, metavar="I/N", help="Every Nth account, beginning with the Ith.")
-@click.option("--resume", is_flag=True, help="Go on where a run with the same output was interrupted in the last 24 hours.")
+@click.option(
+    "--resume", is_flag=True, help="Go on where a run with the same output was interrupted in the last 24 hours."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-def command(
+def command(  # noqa: PLR0913, PLR0917  (one for each option)
     config_path: Path | None,
     names: tuple[str, ...],
     hosts: tuple[str, ...],
@@ -66,7 +68,12 @@ def command(
     stated = pipeline.attested(settings, accounts, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
     tell = _voice.silent if quiet else _voice.Progress()
-    with Journal(output, resume=resume) as journal:
+    held = Journal(output, resume=resume)
+    if held.path.exists() and not (resume or quiet):
+        _voice.say(
+            f"remark: {printable(held.path.name)} of an interrupted run is begun anew; --resume would go on from it"
+        )
+    with held as journal:
         had = journal.had({one.name: one.exchange for one in accounts}, now)
         if resume and not quiet:
             _voice.say(f"{len(had)} of {len(accounts)} accounts are there already")

@@ -45,6 +45,9 @@ def command(
     from auditor.engine import question
 
     if tables:
+        if form == "json":
+            _voice.result(json.dumps({name: list(columns) for name, columns in question.tables().items()}, indent=1))
+            return
         for name, columns in question.tables().items():
             _voice.result("\n".join(_stored.wrapped(f"{name}: {', '.join(columns)}")))
         return

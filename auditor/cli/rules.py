@@ -108,10 +108,14 @@ def test(paths: tuple[Path, ...]) -> int:
 
 
 def _rules(config_path: Path | None) -> tuple[Rule, ...]:
+    from auditor.ruleset import loader
+
+    if config_path is None:
+        return tuple(loader.load_all((), shipped=True))
     from auditor import pipeline
     from auditor.cli import _options
 
-    return pipeline.rule_files(_options.settings(config_path, ()) if config_path else None)
+    return pipeline.rule_files(_options.settings(config_path, ()))
 
 
 def _brief(rule: Rule) -> dict[str, Any]:

@@ -63,11 +63,13 @@ _profile = click.option(
     help="What a guess at the passphrase costs: 64 MiB, 256 MiB or 1 GiB of memory.",
 )
 _key = click.option(
-    "--key", metavar="REFERENCE", help="A key of 64 hex digits instead of a passphrase, such as keyring:auditor/vault."
+    "--key",
+    metavar="REFERENCE",
+    help="A key of 64 hex digits instead of a passphrase, such as keyring:auditor/vault, where one is made.",
 )
 
 
-@command.command("init")
+@command.command("init", epilog="\b\nExample:\n  auditor vault init --profile strong")
 @_located
 @_profile
 @_key
@@ -83,7 +85,7 @@ def init(file: Path | None, config_path: Path | None, profile: str, key: str | N
     )
 
 
-@command.command("add")
+@command.command("add", epilog="\b\nExample:\n  auditor vault add main-okx --exchange okx")
 @click.argument("name")
 @click.option("--exchange", required=True, help="Id of the exchange, such as okx.")
 @click.option(
@@ -132,9 +134,9 @@ def add(name: str, exchange: str, fields: tuple[str, ...], **options: Any) -> No
     _voice.say("stored. In auditor.yaml: " + ", ".join(f"{field}: vault:{name}/{field}" for field in held))
 
 
-@command.command("list")
+@command.command("list", epilog="\b\nExample:\n  auditor vault list -f json")
 @_located
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="text or json.")
+@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", help="text or json.")
 def names(file: Path | None, config_path: Path | None, form: str) -> None:
     """Name the entries and their fields."""
     vault = _open(file, config_path)
@@ -145,7 +147,7 @@ def names(file: Path | None, config_path: Path | None, form: str) -> None:
     _voice.result("\n".join(f"{name}: {', '.join(fields)}" for name, fields in held.items()) or "the vault is empty")
 
 
-@command.command("remove")
+@command.command("remove", epilog="\b\nExample:\n  auditor vault remove main-okx")
 @click.argument("name")
 @_located
 def remove(name: str, file: Path | None, config_path: Path | None) -> None:
@@ -160,7 +162,7 @@ def remove(name: str, file: Path | None, config_path: Path | None) -> None:
     _voice.say("removed. If a copy of the vault may be in other hands, delete the key at the exchange too.")
 
 
-@command.command("rekey")
+@command.command("rekey", epilog="\b\nExample:\n  auditor vault rekey")
 @_located
 @_profile
 @_key
@@ -205,8 +207,11 @@ def _new_lock(
 ) -> tuple[Secret, Cost | None]:
     from auditor.vault import PROFILES
 
+    field = "the vault's key"
+    if key is not None and credentials.is_reference(key) and key.startswith("keyring:"):
+        return credentials.make_in_keyring(key, field=field), None
     if key is not None:
-        return credentials.resolve(key, environ=os.environ, field="the vault's key"), None
+        return credentials.resolve(key, environ=os.environ, field=field), None
     return _passphrase.new(descriptor, renew=renew), PROFILES[profile]
 
 

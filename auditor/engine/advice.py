@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from auditor.engine import score
 from auditor.engine.derived import closure, roots
@@ -35,27 +35,30 @@ def causes(findings: Iterable[Finding]) -> tuple[UnknownCause, ...]:
 
 
 def questions(
-    findings: Iterable[Finding], venue: VenueFile | None, decided: Mapping[str, float] | None = None
+    findings: Iterable[Finding],
+    venue: VenueFile | None,
+    decided: Mapping[str, float] | None = None,
+    known: Container[str] = (),
 ) -> tuple[Question, ...]:
     """What only the owner can say, most valuable first: `gain` is what score.low could gain by the answers alone.
 
     A rule that waits for several answers shares its weight between them. What is asked of a row is asked of each row, at
     the place of the rule: one "no" decides it.
     `decided` is fact -> how many possible ways to lose funds it would decide: deciding all of them is worth as much as
-    a critical rule.
+    a critical rule. What is in `known` is not asked again: where it did not settle the matter, what else would is asked.
     """
     narrows: dict[_Asked, dict[str, Severity]] = defaultdict(dict)
     weights: dict[_Asked, float] = defaultdict(float)
     worth: dict[_Asked, float] = defaultdict(float)
     findings = list(findings)
-    for rule, (severity, asked) in sorted(_open_rules(findings).items()):
+    for rule, (severity, asked) in sorted(_open_rules(findings, known).items()):
         facts = {fact for fact, _ in asked}
         for one in asked:
             narrows[one][rule] = severity
             weights[one] += score.weight(severity) / len(asked)
             worth[one] += score.weight(severity) / len(facts)
     where = venue.where if venue else {}
-    ways = _ways(decided or {}, narrows)
+    ways = _ways(decided or {}, narrows, known)
     whole = math.fsum((decided or {}).values()) or 1.0
     value = {
         one: worth[one] + score.weight(Severity.CRITICAL) * ways.get(one, 0.0) / whole for one in {*narrows, *ways}
@@ -80,12 +83,12 @@ def important(question: Question) -> bool:
     return question.ways > 0 or math.log(question.gain) > score.weight(Severity.MEDIUM) / 2
 
 
-def _ways(decided: Mapping[str, float], asked: Iterable[_Asked]) -> dict[_Asked, float]:
+def _ways(decided: Mapping[str, float], asked: Iterable[_Asked], known: Container[str]) -> dict[_Asked, float]:
     """The same by question: what the owner can say is asked instead of the fact; a row's question counts where it is asked."""
     found: dict[_Asked, float] = defaultdict(float)
     asked = list(asked)
     for fact, ways in sorted(decided.items()):
-        root = _asked(fact)
+        root = _asked(fact, known)
         if root is None:
             continue
         rows = [one for one in asked if one[0] == root and one[1] is not None]
@@ -94,14 +97,14 @@ def _ways(decided: Mapping[str, float], asked: Iterable[_Asked]) -> dict[_Asked,
     return found
 
 
-def _open_rules(findings: Iterable[Finding]) -> dict[str, tuple[Severity, tuple[_Asked, ...]]]:
+def _open_rules(findings: Iterable[Finding], known: Container[str]) -> dict[str, tuple[Severity, tuple[_Asked, ...]]]:
     """Rule -> its severity and what an owner could state to settle it. A failing rule is settled already."""
     findings = list(findings)
     failed = {finding.rule for finding in findings if finding.outcome is Outcome.FAIL}
     found: dict[str, tuple[Severity, dict[_Asked, None]]] = {}
     for finding in findings:
         if finding.rule not in failed:
-            asked = (_asked(missing.fact) for missing in finding.missing)
+            asked = (_asked(missing.fact, known) for missing in finding.missing)
             place = found.setdefault(finding.rule, (finding.severity, {}))[1]
             place.update(dict.fromkeys((fact, _whom(fact, finding.subject)) for fact in asked if fact))
     return {rule: (severity, tuple(asked)) for rule, (severity, asked) in found.items() if asked}
@@ -112,10 +115,10 @@ def _whom(fact: str, subject: Subject) -> Subject | None:
     return subject if fact.startswith(f"{subject.type}.") and subject.type in LISTS and not subject.unseen else None
 
 
-def _asked(path: str) -> str | None:
+def _asked(path: str, known: Container[str]) -> str | None:
     if path == COMPLETENESS["api_key"]:
         return _COUNT
-    return next((root for root in roots(path) if catalogue()[root].ask), None)
+    return next((root for root in roots(path) if catalogue()[root].ask and root not in known), None)
 
 
 def fixes(findings: Sequence[Finding]) -> tuple[FixStep, ...]:

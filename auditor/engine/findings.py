@@ -18,7 +18,7 @@ from auditor.model.normalise import short_id
 from auditor.model.report import BY_ANSWER, EvidenceLine, Finding, FindingFix, Missing, Outcome, Subject
 from auditor.model.rule import Rule
 from auditor.model.venue import VenueFile, age, stale
-from auditor.redaction import mask_personal, shortened
+from auditor.redaction import shortened
 
 Fingerprint = Callable[..., str]
 
@@ -179,7 +179,7 @@ class _Account:
         return (*remedy.steps, f"({_MENUS}: {age(read, now)}.)") if stale(read, now) else remedy.steps
 
     def _evidence(self, path: str, value: Any, row: Mapping[str, Any]) -> EvidenceLine:
-        shown = shortened(mask_personal(value)) if isinstance(value, str) else value
+        shown = shortened(value) if isinstance(value, str) else value
         source = self._source(path)
         for said in of_all(path) if path.partition(".")[2] not in row else ():
             # What holds for a whole list was not shown by whatever listed the row.
@@ -296,7 +296,7 @@ def identity(scope: str, snapshot: Snapshot, facts: Mapping[str, Any], fingerpri
 
 def label_of(scope: str, facts: Mapping[str, Any]) -> str:
     """What a person calls this row. Attacker-written, free of personal data and of whole public ids."""
-    told = {name: shortened(mask_personal(_plain(facts.get(f"{scope}.{name}") or ""))) for name in _TOLD}
+    told = {name: shortened(_plain(facts.get(f"{scope}.{name}") or "")) for name in _TOLD}
     if scope == "api_key":
         name = told["label"] or (f"(no label) {short_id(told['masked_id'])}" if told["masked_id"] else "(no label)")
         label = f"{told['sub_account']}/{name}" if told["sub_account"] else name
@@ -314,7 +314,7 @@ def _message(rule: Rule, subject: Subject, facts: Mapping[str, Any]) -> str:
             return subject.label
         value = facts.get(found[1])
         if value is not None:
-            return shortened(mask_personal(_plain(value)))
+            return shortened(_plain(value))
         before = rule.message[: found.start()]
         return "unknown" if before.count("(") > before.count(")") else "(unknown)"
 

@@ -42,7 +42,8 @@ def exchange_class(name: str) -> type:
 def _lay(package: str) -> None:
     """Puts a package where imports find it, without running it."""
     spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = _Waiting(package, spec.loader.__doc__)
     module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
     module.__package__, module.__path__ = package, list(spec.submodule_search_locations or ())
@@ -89,7 +90,8 @@ class _Waiting(ModuleType):
         imports could last for ever.
         """
         spec = self.__spec__
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         self._runner = threading.get_ident()
         try:
             spec.loader.exec_module(self)

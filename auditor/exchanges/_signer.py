@@ -108,6 +108,15 @@ async def warm_up(ccxt_class: str | None) -> None:
         await asyncio.to_thread(_sealed_class, ccxt_class)
 
 
+def _copied(held: Any) -> Any:
+    """As `copy.deepcopy`, for the tables and lists that ccxt keeps: a tenth of its time, which counts with thousands of keys."""
+    if type(held) is dict:
+        return {name: _copied(value) for name, value in held.items()}
+    if type(held) is list:
+        return [_copied(value) for value in held]
+    return held if isinstance(held, (str, int, float, bool, type(None))) else copy.deepcopy(held)
+
+
 def _moved(leaf: Any, base: str) -> Any:
     if isinstance(leaf, Mapping):
         return {key: _moved(value, base) for key, value in leaf.items()}
@@ -122,7 +131,7 @@ class Signer:
         for name in _OWN_CONTAINERS:
             held = getattr(self._ccxt, name, None)
             if isinstance(held, dict):
-                setattr(self._ccxt, name, copy.deepcopy(held))
+                setattr(self._ccxt, name, _copied(held))
         self._names = tuple(credentials)
         self._ccxt.headers = {}
         self._ccxt.options["timeDifference"] = 0

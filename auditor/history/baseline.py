@@ -79,7 +79,8 @@ def approval(chosen: Mapping[Place, bool], ledger: Ledger, *, by: str, whole: bo
         if one.place in chosen
     ]
     reviewed = {**ledger.complete, "event": ledger.events_from is not None} if whole else {}
-    released = [list(one.place) for one in ledger.held if whole and not one.present]
+    gone = [one for one in ledger.held if not one.present or one.mark in ledger.unlisted.get(one.scope, ())]
+    released = [list(one.place) for one in gone if whole]
     return {"by": by, "of": ledger.at, "subjects": subjects, "released": released, "reviewed": reviewed}
 
 

@@ -6,7 +6,7 @@ Pure. Of what is unknown on one side nothing is said: neither that it changed no
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ _SHOWN = ("label", "permissions", "ip_bound", "ip_allowlist", "enabled", "expire
           "symbol_restricted", "state", "skips_second_factor", "asset", "network", *_RIGHTS)  # fmt: skip
 _LONGEST = 120
 _MOST = 5
+OPEN = {Outcome.UNKNOWN, Outcome.ERROR}
+"""What mends nothing: a failure that nobody can see any more."""
 
 
 def widened(approved: Mapping[str, Any], now: Mapping[str, Any]) -> bool | None:
@@ -156,6 +158,7 @@ def _of(held: Held, reading: Reading, before: Ledger | None, baseline: Baseline)
     against, said = baseline.covers(held.scope), baseline.approved(held.place)
     earlier = before.find(held.place) if before else None
     was_there = earlier is not None and earlier.present
+    unlisted = held.mark in reading.ledger.unlisted.get(held.scope, ())
     kind, what = "", ""
     if any(one.place == held.place for one in reading.lost):
         kind, what = "doubted", f"not listed any more, last seen {held.last_seen_at}"
@@ -163,13 +166,23 @@ def _of(held: Held, reading: Reading, before: Ledger | None, baseline: Baseline)
         # The removal of what was approved is told until the owner approves what is left; of anything else once.
         if said or (was_there and not against):
             kind, what = "removed", f"gone, last seen {held.last_seen_at}"
+    elif unlisted and said is None:
+        # As with a removal: of what was not approved once, against the run that still listed it.
+        if not against and before is not None and held.mark not in before.unlisted.get(held.scope, ()):
+            kind, what = "doubted", _unlisted(held)
     elif said is None and (against or (before is not None and not was_there)):
         kind, what = "new", _first(held, baseline)
     elif (reference := said.facts if said else earlier.facts if earlier and not against else None) is not None:
         kind, what = _differs(held, reference)
+        if unlisted and not kind:
+            kind, what = "doubted", _unlisted(held)
     subject = Subject(type=held.scope, fingerprint=held.mark, label=held.label)
     # What the owner approved as it is now is no difference, so none that is told is approved.
     return Drift(kind=kind, subject=subject, what=what) if kind else None
+
+
+def _unlisted(held: Held) -> str:
+    return f"not listed any more, last seen {held.last_seen_at}; the list is not known to be whole"
 
 
 def _differs(held: Held, reference: Mapping[str, Any]) -> tuple[str, str]:
@@ -187,14 +200,14 @@ def _first(held: Held, baseline: Baseline) -> str:
 
 
 def unchanged(reading: Ledger, drifts: tuple[Drift, ...]) -> tuple[Held, ...]:
-    """The subjects that are there and of which there is nothing to tell."""
+    """The subjects that were there at the last run and of which there is nothing to tell."""
     told: set[Place] = {(one.subject.type, one.subject.fingerprint) for one in drifts}
-    return tuple(one for one in reading.held if one.present and one.place not in told)
+    return tuple(one for one in reading.held if reading.seen(one) and one.place not in told)
 
 
 def compared(account: AccountReport, before: Mapping[str, Any] | None) -> AccountReport:
-    """The report of an account with each finding marked new, unchanged, updated or absent (it failed, and does no longer)
-    against its stored report of the run before. Without one nothing is marked.
+    """The report of an account with each finding marked new, unchanged, updated or absent (it failed, and is known not to
+    any more) against its stored report of the run before. Without one nothing is marked.
     """
     if before is None:
         return account
@@ -207,7 +220,7 @@ def _mark(finding: Finding, before: Mapping[str, Any] | None) -> str:
     if before is None:
         return "new"
     failed, fails = before["outcome"] == Outcome.FAIL.value, finding.outcome is Outcome.FAIL
-    if fails != failed:
+    if fails != failed and finding.outcome not in OPEN:
         return "new" if fails else "absent"
     held = {line["fact"]: line["value"] for line in before["evidence"]}
     same = before["outcome"] == finding.outcome.value and before["message"] == finding.message
@@ -218,28 +231,39 @@ def _mark(finding: Finding, before: Mapping[str, Any] | None) -> str:
 class Turn:
     """How the failing findings of an account differ between two runs. Each row is (severity, rule, label, id).
 
-    `by_rules` are those that came or went because other rules judged, `by_account` because the account is another.
+    `by_rules` are those that came or went because other rules judged. `unseen` failed, and are undecided now: what cannot
+    be seen is not mended. `only_in` names the run, "a" or "b", if the other did not look at the account: then nothing else
+    is said.
     """
 
     account: str
     new: tuple[tuple[str, str, str, str], ...] = ()
     fixed: tuple[tuple[str, str, str, str], ...] = ()
+    unseen: tuple[tuple[str, str, str, str], ...] = ()
     unchanged: tuple[tuple[str, str, str, str], ...] = ()
     new_by_rules: tuple[tuple[str, str, str, str], ...] = ()
     fixed_by_rules: tuple[tuple[str, str, str, str], ...] = ()
+    only_in: str | None = None
 
 
 Failing = Mapping[str, tuple[str, str, str, str]]
 """Finding id -> (severity, rule, label, id)."""
 
 
-def turn(account: str, before: Failing, after: Failing, same_rules: tuple[Failing, Failing] | None = None) -> Turn:
+def turn(
+    account: str,
+    before: Failing,
+    after: Failing,
+    same_rules: tuple[Failing, Failing] | None = None,
+    undecided: Collection[str] = (),
+) -> Turn:
     """What came and went. `same_rules` are both runs judged by one and the same rules: what does not differ there differs by
-    the rules alone.
+    the rules alone. `undecided` are the failures of `before` that `after` leaves open.
     """
     came, went = after.keys() - before.keys(), before.keys() - after.keys()
     old, new = same_rules or (before, after)
     came_here, went_here = new.keys() - old.keys(), old.keys() - new.keys()
+    unseen = went & went_here & set(undecided)
 
     def rows(ids: set[str], held: Failing) -> tuple[tuple[str, str, str, str], ...]:
         return tuple(sorted(held[one] for one in ids))
@@ -247,8 +271,20 @@ def turn(account: str, before: Failing, after: Failing, same_rules: tuple[Failin
     return Turn(
         account=account,
         new=rows(came & came_here, after),
-        fixed=rows(went & went_here, before),
+        fixed=rows((went & went_here) - unseen, before),
+        unseen=rows(unseen, before),
         unchanged=rows(set(before.keys() & after.keys()), after),
         new_by_rules=rows(came - came_here, after),
         fixed_by_rules=rows(went - went_here, before),
     )
+
+
+def undecided(failed: Failing, findings: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Those of `failed` that the findings of another report, as JSON, leave open: undecided there, or about a subject that is
+    not among those the rule saw, where it could not see all of them.
+    """
+    rows = {row["id"]: row for row in findings}
+    left = [row for row in rows.values() if Outcome(row["outcome"]) in OPEN]
+    partly = {row["rule"] for row in left if row["subject"]["unseen"]}
+    open_ = {row["id"] for row in left}
+    return {id_ for id_, row in failed.items() if id_ in open_ or (id_ not in rows and row[1] in partly)}

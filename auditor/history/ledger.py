@@ -73,7 +73,8 @@ class Ledger:
 
     `identity` is a fingerprint of the identity key's own: under another key every mark is another. `complete` is, by scope,
     whether the list was known to be whole at the last run; `doubted` are the marks that were missing from a list at the
-    last run, and not believed to be gone.
+    last run, and not believed to be gone; `unlisted` those missing from a list that is not known to be whole, where nothing
+    went wrong: that they are gone is not said, nor that they are there.
     """
 
     account: str
@@ -84,7 +85,12 @@ class Ledger:
     held: tuple[Held, ...] = ()
     complete: dict[str, bool | None] = field(default_factory=dict)
     doubted: dict[str, list[str]] = field(default_factory=dict)
+    unlisted: dict[str, list[str]] = field(default_factory=dict)
     events_from: str | None = None
+
+    def seen(self, held: Held) -> bool:
+        """Whether it was there at the last run. Destinations are those of recent withdrawals, and stay."""
+        return held.present and (held.scope == "destination" or held.last_seen_at >= self.at)
 
     def find(self, place: Place) -> Held | None:
         return next((one for one in self.held if one.place == place), None)
@@ -120,7 +126,7 @@ def read(snapshot: Snapshot, before: Ledger | None, fingerprint: Fingerprint) ->
     """The ledger after a snapshot. A list that was not seen changes nothing."""
     now = format_time(snapshot.collected_at)
     known = {one.place: one for one in before.held} if before else {}
-    held, marks, doubted = dict(known), dict[str, list[str]](), dict[str, list[str]]()
+    held, marks, doubted, unlisted = dict(known), dict[str, list[str]](), dict[str, list[str]](), dict[str, list[str]]()
     lost: list[Held] = []
     gone: list[Held] = []
     for scope in SCOPES:
@@ -143,6 +149,8 @@ def read(snapshot: Snapshot, before: Ledger | None, fingerprint: Fingerprint) ->
                 held |= {one.place: replace(one, present=False) for one in missing}
             else:
                 doubted[scope] = sorted(one.mark for one in missing)
+        elif missing and _told_whole(snapshot, scope):
+            unlisted[scope] = sorted(one.mark for one in missing)
     ledger = Ledger(
         account=snapshot.name,
         exchange=snapshot.exchange,
@@ -152,9 +160,16 @@ def read(snapshot: Snapshot, before: Ledger | None, fingerprint: Fingerprint) ->
         held=tuple(held[place] for place in sorted(held)),
         complete={scope: None if scope in doubted else _complete(snapshot, scope) for scope in SCOPES},
         doubted=doubted,
+        unlisted=unlisted,
         events_from=(before.events_from if before else None) or (now if snapshot.events is not None else None),
     )
     return Reading(ledger=ledger, marks=marks, lost=tuple(lost), gone=tuple(gone))
+
+
+def _told_whole(snapshot: Snapshot, scope: str) -> bool:
+    """Whether nothing went wrong with a list, so that what is missing from it was not merely unreadable."""
+    listed = LISTS.get("api_key" if scope == "sub_account" else scope)
+    return scope != "destination" and not any(listed in one.facts for one in snapshot.problems)
 
 
 def _thrown_away(snapshot: Snapshot, scope: str) -> bool:

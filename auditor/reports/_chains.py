@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from auditor.model.report import AccountReport, AttackPath, Change, PathStatus, PathStep
 from auditor.reports._lines import NARROWEST, Page
 from auditor.reports._numbers import number
+from auditor.reports._wording import ground
 from auditor.reports._words import capital, count, prose
 
 MARKS = {PathStatus.CONFIRMED: "✗", PathStatus.POSSIBLE: "?"}
@@ -24,7 +25,7 @@ def chain(path: AttackPath, *, width: int = 80, changes: Mapping[str, str] | Non
 
 
 def draw(page: Page, path: AttackPath, *, changes: Mapping[str, str] | None = None, grounds: bool = False) -> None:
-    """Writes `path` on a page. `grounds` also names the facts that each step rests on, with their sources."""
+    """Writes `path` on a page. `grounds` also names the facts that each step rests on, with their values and sources."""
     page.say(title(path), lead=f"{MARKS[path.status]} ", style=STYLES[path.status])
     page.say(circumstances(path), indent=2, style="quiet")
     page.say(capital(path.capability_text, 200), lead="o ", indent=2)
@@ -45,7 +46,7 @@ def _step(page: Page, step: PathStep, place: int, *, grounds: bool) -> None:
         page.say(f"nobody knows: {prose(', '.join(step.unknown), 300)}", indent=5, style="unknown")
     if grounds:
         for line in step.evidence:
-            page.say(f"{prose(line.fact, 100)}: {prose(line.source, 200)}", lead="· ", indent=5, style="quiet")
+            page.say(ground(line), lead="· ", indent=5, style="quiet")
 
 
 def title(path: AttackPath) -> str:

@@ -16,12 +16,22 @@ from auditor.model.rule import Severity
 from auditor.reports._numbers import exact
 
 _BEYOND_ASCII = re.compile(r"[^ -~\n]")
+_DEEP = re.compile(r"\n(?: {14,}| {12}(?=[}\]]))")
+"""Line breaks below the rows of an account's rows, such as the steps of a path: a quarter of a report, were they kept."""
 
 
 def render(report: Report) -> bytes:
-    """UTF-8 JSON, two spaces an indent, keys in the order of the contract."""
-    text = json.dumps(document(report), ensure_ascii=False, allow_nan=False, indent=2)
-    return (_BEYOND_ASCII.sub(_escape, text) + "\n").encode()
+    """UTF-8 JSON, two spaces an indent, each step of a path on one line, keys in the order of the contract."""
+    return (written(document(report)) + "\n").encode()
+
+
+def written(document: dict[str, Any]) -> str:
+    """JSON values as text: an indent of two spaces, and whatever lies as deep as a step of a path on one line.
+
+    No string can be touched by that: a line break within one is written as an escape.
+    """
+    text = _DEEP.sub("", json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+    return _BEYOND_ASCII.sub(_escape, text)
 
 
 def schema() -> dict[str, Any]:

@@ -65,5 +65,10 @@ def _table() -> dict[str, Any]:
     try:
         table: dict[str, Any] = json.loads(FILE.read_bytes())
         return table if table["made_by"] == made_by() else nothing
-    except (OSError, ValueError, KeyError, TypeError):  # a package without its sources, or a checkout before its first table
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # a package without its sources, or a checkout before its first table
         return nothing

@@ -21,13 +21,11 @@ def losing(paths: Sequence[AttackPath], model: Model) -> list[AttackPath]:
 def marked(
     findings: Sequence[Finding], rules: Mapping[str, Rule], paths: Sequence[AttackPath], model: Model
 ) -> tuple[Finding, ...]:
-    """The findings, each failure with whether a way to lose funds rests on it, and these first within their severity.
+    """The findings, each failure with whether an open way to lose funds rests on it, and these first within their severity.
 
-    Confirmed ways count; possible ones only where none is confirmed.
+    Possible ways count as well: nothing that is known stops them.
     """
-    ways = losing(paths, model)
-    sure = [path for path in ways if path.status is PathStatus.CONFIRMED]
-    facts = {line.fact for path in sure or ways for step in path.steps for line in step.evidence}
+    facts = {line.fact for path in losing(paths, model) for step in path.steps for line in step.evidence}
     resting = set(closure(facts))
     told = [
         replace(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.model.facts import COMPLETENESS, format_time
 from auditor.model.normalise import short_id
 from auditor.model.report import AttackPath, EvidenceLine, PathStatus, PathStep
-from auditor.redaction import mask_personal, shortened
+from auditor.redaction import shortened
 from auditor.threats.model import Model
 from auditor.threats.posture import UNSEEN, Facts, Posture
 from auditor.threats.solve import Graph, ones
@@ -128,7 +128,7 @@ class Told:
     def _line(self, path: str, facts: Facts) -> EvidenceLine:
         value = facts[path]
         if isinstance(value, str):
-            value = shortened(mask_personal(short_id(value) if path.endswith(".masked_id") else value))
+            value = shortened(short_id(value) if path.endswith(".masked_id") else value)
         elif hasattr(value, "tzinfo"):
             value = format_time(value)
         return EvidenceLine(fact=path, value=value, source=self.source(path))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from auditor.twin._base import Refusal, Trouble
 from tests import stage
 from tests.cli.test_terminal import at_terminal
 
@@ -111,6 +112,39 @@ def test_diff_tells_the_account_from_the_rules(
     assert [row["id"] for row in back["fixed"]] == [row["id"] for row in account["new"]]
     text = mine.run("history", "diff", "2", "3").out
     assert "new because the rules changed" in text and max(map(len, text.splitlines())) <= 80
+
+
+def test_diff_calls_nothing_fixed_that_cannot_be_seen(
+    audited: tuple[stage.Stage, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage mends nothing, and a run that did not look at an account says nothing of it."""
+    mine, twin = audited
+    twin.rows[0]["max_scope"] = "account:read_write wallet:read_write trade:none"
+    _audit(mine, monkeypatch, 3)
+    twin.troubles.append(Trouble(Refusal.MAINTENANCE))
+    _audit(mine, monkeypatch, 4)
+    (account,) = said(mine, "diff", "3", "4")["accounts"]
+    assert "key-withdraw-permission" in {row["rule"] for row in account["unseen"]} and not account["fixed"]
+    assert "not decided any more" in mine.run("history", "diff", "3", "4").out
+    twin.troubles.clear()
+    table = json.loads((mine.work / "auditor.yaml").read_text())
+    other = {**table, "accounts": [{**table["accounts"][0], "name": "another"}]}
+    mine.write("auditor.yaml", json.dumps(other))
+    _audit(mine, monkeypatch, 5)
+    apart = said(mine, "diff", "3", "5")["accounts"]
+    assert {one["account"]: one["only_in"] for one in apart} == {"another": "b", account["account"]: "a"}
+    assert not any(one["fixed"] or one["new"] for one in apart)
+    assert "only run A looked at it" in mine.run("history", "diff", "3", "5").out
+
+
+def test_a_failure_that_an_outage_hides_is_not_marked_absent(
+    audited: tuple[stage.Stage, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, twin = audited
+    _audit(mine, monkeypatch, 2)
+    twin.troubles.append(Trouble(Refusal.MAINTENANCE))
+    dark = _audit(mine, monkeypatch, 3).report["accounts"][0]["findings"]
+    assert not [one["rule"] for one in dark if one["outcome"] == "unknown" and one["baseline"] == "absent"]
 
 
 def test_trend(audited: tuple[stage.Stage, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,3 +212,35 @@ def test_no_passphrase_as_argument_or_variable(mine):
     mine.environ["AUDITOR_PASSPHRASE"] = mine.environ["VAULT_PASSPHRASE"] = WORDS
     assert mine.process("vault", "init").code == 3
     assert mine.process("vault", "init", "--passphrase", WORDS).code == 2
+
+
+def test_a_key_is_made_in_the_keyring(mine: stage.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keyring
+
+    kept: dict[tuple[str, str], str] = {}
+    monkeypatch.setattr(keyring, "get_password", lambda *place: kept.get(place))
+    monkeypatch.setattr(keyring, "set_password", lambda service, name, key: kept.update({(service, name): key}))
+    reference = "keyring:auditor/vault"
+    assert mine.run("vault", "init", "--key", reference).code == 0
+    (key,) = kept.values()
+    assert (list(kept), len(bytes.fromhex(key))) == ([("auditor", "vault")], 32)
+    account = {"name": "a", "exchange": "okx"}
+    settings = {"version": 1, "accounts": [account], "vault": {"passphrase": reference}}
+    mine.write("auditor.yaml", json.dumps(settings))
+    listed = mine.run("vault", "list")
+    assert (listed.out, key in listed.err) == ("the vault is empty\n", False)
+    assert mine.run("vault", "init", "--key", reference, "--file", "second.bin").code == 0
+    assert list(kept.values()) == [key], "a key that is there is kept"
+
+
+def test_a_keyring_that_keeps_nothing(mine: stage.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keyring
+    import keyring.errors
+
+    def refuse(*_place: str) -> None:
+        raise keyring.errors.PasswordSetError("CANARY")
+
+    monkeypatch.setattr(keyring, "get_password", lambda *_place: None)
+    monkeypatch.setattr(keyring, "set_password", refuse)
+    refused = mine.run("vault", "init", "--key", "keyring:auditor/vault")
+    assert (refused.code, "cannot keep it" in refused.err, "CANARY" in refused.err) == (3, True, False)

@@ -168,6 +168,16 @@ def test_a_message_says_what_is_known_and_what_is_not() -> None:
     assert finding.message == "{account.name} %s {}: yes, 4294967296, (unknown), 0.5, 2025-01-03T00:00:00Z"
 
 
+def test_a_weakest_factor_that_is_known_is_not_asked_once_more() -> None:
+    """That SMS is the weakest says nothing of mail: it is mail that is asked about, and not the weakest once more."""
+    answered = {"login_weakest_factor": "sms", "step_up_weakest_factor": "sms"}
+    [account] = judged([document(answered)]).accounts
+    asked = {question.fact: question for question in account.questions}
+    assert not {f"account.{name}" for name in answered} & asked.keys()
+    for fact in ("account.login_accepts_email", "account.step_up_accepts_email"):
+        assert "auth-email-weakest" in asked[fact].narrows
+
+
 # What is missing, why, and how to supply it.
 
 

@@ -570,6 +570,7 @@ def test_the_skew_is_learnt_once_for_all_keys_even_when_all_find_out_at_once() -
         code("50001", "503 X"),
         raw(FINE),
     ],
+    ids=["the beginning", "in ten days", "a word", "no time at all", "nothing", "a refusal", "another answer"],
 )
 def test_a_clock_that_makes_no_sense_is_not_believed(answer: bytes) -> None:
     script, counts = clocked(answer)

@@ -299,7 +299,6 @@ def test_destinations_of_withdrawals() -> None:
 def kinds(snapshot: Snapshot, before: Ledger | None, said: Baseline | None = None) -> dict[str, str]:
     reading = ledger.read(snapshot, before, WHO.fingerprint)
     found = change.drift(reading, before, said or Baseline())
-    assert not any(one.approved for one in found)
     return {one.subject.label: one.kind for one in found}
 
 

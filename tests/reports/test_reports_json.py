@@ -124,6 +124,20 @@ def test_a_wrong_value_is_refused(document, path, value):
     assert not VALIDATOR.is_valid(broken)
 
 
+def test_a_step_of_a_path_is_one_line_and_no_string_is_touched():
+    """Deep rows are most of a report: on lines of their own they are a quarter of it, and say nothing more."""
+    odd = "a\n" + " " * 14 + "b\n" + " " * 12 + "}"
+    one = bad_account()
+    way = replace(one.paths[0], steps=(replace(one.paths[0].steps[0], text=odd),))
+    text = json_format.render(report(replace(one, paths=(way,)))).decode()
+    [shown] = json.loads(text)["accounts"][0]["paths"]
+    assert shown["steps"][0]["text"] == odd
+    step = [line.strip() for line in text.splitlines() if '"action":' in line]
+    assert len(step) == 1
+    assert json.loads(step[0].rstrip(",")) == shown["steps"][0]
+    assert max(len(line) - len(line.lstrip(" ")) for line in text.splitlines()) <= 12
+
+
 def test_scores_carry_four_decimals(document):
     score = document["accounts"][0]["score"]
     assert (score["low"], score["high"], score["coverage"]) == (17.977, 61.44, 0.5812)

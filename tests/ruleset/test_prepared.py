@@ -19,7 +19,7 @@ def test_the_file_is_fresh() -> None:
 
 def test_the_rules_are_those_that_the_checker_makes() -> None:
     quick = loader.load_all([], shipped=True)
-    with mock.patch.object(prepared, "_table", lambda: made.NOTHING):
+    with mock.patch.object(prepared, "_table", return_value=made.NOTHING):
         assert loader.load_all([], shipped=True) == quick
     assert len(quick) == len(list(loader.shipped_folder().glob("*.yaml")))
 

@@ -5,6 +5,7 @@ must be possible, and one of the controls that would have prevented it must stan
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 
 from auditor import pipeline, threats, yamlio
 from auditor.engine.intake import Evidence
+from auditor.exchanges import _venue
 from auditor.identity import Identity
 from auditor.model.report import AccountReport, Outcome, PathStatus
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 INCIDENTS: list[dict[str, Any]] = yamlio.read(Path(__file__).with_name("incidents.yaml")).value
 MECHANISMS: list[dict[str, Any]] = [
-    {**one, "kind": "mechanism", "documented": {}, "assumed": one["facts"]}
+    {"documented": {}, **one, "kind": "mechanism", "assumed": one["facts"]}
     for one in yamlio.read(Path(__file__).with_name("mechanisms.yaml")).value
 ]
 ORDINARY = {
@@ -27,7 +29,7 @@ ORDINARY = {
 }
 """True of ordinary private accounts; assumed in every incident."""
 ATTACKED = [one for one in [*INCIDENTS, *MECHANISMS] if one["kind"] not in {"lifecycle", "evidence"}]
-PREVENTABLE = [one for one in INCIDENTS if one.get("prevented_by")]
+PREVENTABLE = [one for one in [*INCIDENTS, *MECHANISMS] if one.get("prevented_by")]
 REASONS = {"unavailable": "venue_incident", "erroneous": "implausible_response"}
 
 
@@ -37,7 +39,7 @@ def named(incident: dict[str, Any]) -> str:
 
 def document(incident: dict[str, Any], *, assumed: bool) -> dict[str, Any]:
     """The evidence document of the day before. What is documented stands; what is assumed fills it."""
-    account: dict[str, Any] = {"name": "victim", "exchange": "elsewhere"}
+    account: dict[str, Any] = {"name": "victim", "exchange": incident.get("exchange", "elsewhere")}
     venue: dict[str, Any] = {}
     keys: list[dict[str, Any]] = []
     more: dict[str, Any] = {}
@@ -59,11 +61,18 @@ def document(incident: dict[str, Any], *, assumed: bool) -> dict[str, Any]:
 
 def reached(incident: dict[str, Any], *, assumed: bool) -> dict[str, PathStatus]:
     analyst = threats.analyst()
-    [reading] = threats.read([document(incident, assumed=assumed)], NOW, analyst.model)
+    policies = {name: _venue.load(name).policy_facts() for name in {incident.get("exchange")} & set(_venue.ids())}
+    [reading] = threats.read([document(incident, assumed=assumed)], NOW, analyst.model, policies)
     return dict(analyst.reaches(incident["begins_with"] or ["nobody"], reading, NOW))
 
 
 def judged(incident: dict[str, Any]) -> AccountReport:
+    return _judged(named(incident))
+
+
+@cache
+def _judged(name: str) -> AccountReport:
+    incident = next(one for one in [*INCIDENTS, *MECHANISMS] if named(one) == name)
     run = pipeline.Run(rules=pipeline.rule_files(None), identity=Identity.ephemeral("t"), now=NOW)
     with Evidence(NOW).add([document(incident, assumed=True)]) as evidence:
         return pipeline.judge(evidence, run).accounts[0]
@@ -72,6 +81,13 @@ def judged(incident: dict[str, Any]) -> AccountReport:
 def test_they_are_all_here() -> None:
     assert len(INCIDENTS) == 51
     assert len({named(one) for one in INCIDENTS}) == 51
+    assert len({named(one) for one in [*INCIDENTS, *MECHANISMS]}) == 51 + len(MECHANISMS)
+
+
+def test_the_model_cites_incidents_that_are_replayed_here() -> None:
+    cited = {one for move in threats.analyst().model.moves for one in move.incidents}
+    assert cited
+    assert cited <= {named(one) for one in INCIDENTS}
 
 
 @pytest.mark.parametrize("incident", ATTACKED, ids=named)

@@ -126,6 +126,32 @@ def test_a_hold_delays_only_what_sets_it_off() -> None:
     assert delay({**held, "hold_after_password_change_hours": None}, "phish_page:withdraw_funds") == 0
 
 
+@pytest.mark.parametrize(("switch", "expected"), [(True, 0), (None, 0), (False, 72)])
+def test_a_list_that_cannot_be_switched_off_makes_a_thief_wait_for_his_address(
+    switch: bool | None, expected: float
+) -> None:
+    waits = {"new_address_delay_hours": 72, "allowlist_disable_delay_hours": 0, "hold_after_new_device_hours": 0}
+    listed = {**WEAK, **waits, "hold_after_password_change_hours": 0, "withdrawal_allowlist_enabled": True}
+    venue = {**OPEN_VENUE, "api_withdrawal_requires_allowlist": True}
+    one = document({**listed, "allowlist_can_be_disabled": switch}, venue, **NOTHING_HELD)
+    [way] = [path for path in study(one)[0] if path.id == "sim_swap:withdraw_funds"]
+    assert (way.status, way.delay_hours) == (CONFIRMED, expected)
+
+
+@pytest.mark.parametrize(("known", "expected"), [(False, CONFIRMED), (None, POSSIBLE), (True, None)])
+def test_a_key_its_owner_never_made_is_used_whatever_it_is_bound_to(
+    known: bool | None, expected: PathStatus | None
+) -> None:
+    one = document(HARD, HARD_VENUE, **{**NOTHING_HELD, "api_keys": [{**BOT_KEY, "owner_recognised": known}]})
+    found = reaches(["planted_key"], one)
+    assert (found["drain_by_trading"], found["persist_via_new_key"]) == (expected, expected)
+    if known is False:
+        paths, hardening = study(one)
+        [way] = [path for path in paths if path.id == "planted_key:drain_by_trading"]
+        assert "delete_unrecognised_keys" in way.closed_by
+        assert [change.id for change in hardening.smallest] == ["delete_unrecognised_keys"]
+
+
 @pytest.mark.parametrize(("covers", "expected"), [(True, 24), (False, 0), (None, None)])
 def test_a_hold_that_covers_sales_between_customers_delays_them_and_stops_none(
     covers: bool | None, expected: Any
@@ -285,8 +311,8 @@ def presumed_absent() -> frozenset[str]:
     )
 
 
-def test_one_protection_alone_is_presumed_absent() -> None:
-    assert presumed_absent() == {"venue.api_withdrawal_requires_allowlist"}
+def test_two_protections_alone_are_presumed_absent() -> None:
+    assert presumed_absent() == {"venue.api_withdrawal_requires_allowlist", "account.allowlist_can_be_disabled"}
 
 
 def _known_and_less(chance: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -415,7 +441,7 @@ def test_texts_are_plain() -> None:
 
 def test_the_model_is_as_large_as_it_says() -> None:
     model = analyst().model
-    assert len(model.capabilities) == 32
+    assert len(model.capabilities) == 33
     assert len({move.action for move in model.moves}) >= 69
     assert [goal.id for goal in model.goals if goal.losing_funds] == list(LOSING)
     assert len(model.goals) == 7
