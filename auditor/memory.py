@@ -145,8 +145,10 @@ class Memory:
         changed = before is not None and before.ruleset != report.run.ruleset_sha256
         now = _now(account, report, rules_changed=changed)
         earlier = tuple(point for point in trend if point.at < now.at)
-        same = len(change.unchanged(known.reading.ledger, drift))
-        return replace(marked, drift=drift, unchanged=same, trend=(*earlier, now))
+        marked = replace(marked, trend=(*earlier, now))
+        if before is None and not known.baseline.approvals:
+            return marked  # the first look at an account: there is nothing to hold it against
+        return replace(marked, drift=drift, unchanged=len(change.unchanged(known.reading.ledger, drift)))
 
     def keep(self, report: Report, judged: Sequence[Snapshot], at: datetime) -> Report:
         """Stores a run. When this returns without a new problem it is on the disk."""

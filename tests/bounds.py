@@ -20,7 +20,6 @@ from tests.supply import LOCKED, ROOT, pins
 
 LOWEST = ROOT / "requirements" / "lowest.txt"
 QUICK = (
-    "tests/model",
     "tests/ruleset/test_predicate.py",
     "tests/engine/test_evaluate.py",
     "tests/engine/test_intake_parquet.py",
@@ -29,7 +28,6 @@ QUICK = (
     "tests/exchanges/test_signer.py",
     "tests/history/test_store.py",
     "tests/reports/test_reports_formats.py",
-    "tests/test_config.py",
     "tests/test_notify.py",
     "tests/test_signing.py",
     "tests/vault",

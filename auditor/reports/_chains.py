@@ -46,7 +46,7 @@ def _step(page: Page, step: PathStep, place: int, *, grounds: bool) -> None:
         page.say(f"nobody knows: {prose(', '.join(step.unknown), 300)}", indent=5, style="unknown")
     if grounds:
         for line in step.evidence:
-            page.say(ground(line), lead="· ", indent=5, style="quiet")
+            page.say(prose(ground(line), 400), lead="· ", indent=5, style="quiet")
 
 
 def title(path: AttackPath) -> str:

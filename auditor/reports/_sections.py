@@ -55,6 +55,10 @@ def fixes(page: Page, account: AccountReport, look: Look) -> None:
     )
 
 
+_ID = 8
+"""How much of a finding's id is shown: enough to name it to `auditor waive`."""
+
+
 def failing(page: Page, account: AccountReport, look: Look) -> None:
     """Every issue that fails, with whom, why and what to do."""
     issues = _view.failing(account)
@@ -74,7 +78,7 @@ def _issue(page: Page, issue: Issue, ids: Mapping[str, str], look: Look) -> None
     shown = issue.findings if look.verbose else issue.findings[: look.limit]
     for finding in shown:
         named = "" if finding.subject.type in {"account", "venue"} else f" [{whom(finding.subject, ids)}]"
-        page.say(f"{prose(finding.message, 600)}{named}", lead="- ", indent=2)
+        page.say(f"{prose(finding.message, 600)}{named} ({prose(finding.id[:_ID], _ID)})", lead="- ", indent=2)
     if len(shown) < len(issue.findings):
         page.say(f"and {len(issue.findings) - len(shown)} more of the same", lead="- ", indent=2)
     if any(finding.on_path for finding in issue.findings):

@@ -71,6 +71,8 @@ def test_what_cannot_be_asked(mine: stage.Stage, args: tuple[str, ...], said: st
 def test_without_a_question(mine: stage.Stage) -> None:
     assert "what is asked?" in mine.run("query").err
     tables = mine.run("query", "--tables").out
+    spelled = json.loads(mine.run("query", "--tables", "-f", "json").out)
+    assert spelled["finding"][:3] == ["id", "account", "rule"]
     assert "finding: id, account, rule" in tables
     assert max(map(len, tables.splitlines())) <= 80
 
