@@ -252,7 +252,9 @@ def questions_for(config: Config, account: AccountConfig, now: datetime | None =
     now = now or datetime.now(UTC)
     stated = attested(config, [account], now)
     identity = Identity.ephemeral("questions")
-    empty = collect.collect([_without_keys(account)], stated=stated, identity=identity, sources=Sources(environ={}), now=now)
+    empty = collect.collect(
+        [_without_keys(account)], stated=stated, identity=identity, sources=Sources(environ={}), now=now
+    )
     rules = tuple(loader.load_all(config.rules, shipped=config.shipped_rules))
     with Evidence(now).add(one.to_document() for one in empty) as evidence:
         report = judge(evidence, Run(rules=rules, identity=identity, now=now))

@@ -85,7 +85,17 @@ HEAVY = {
 }
 """Imported where they are used, so that a command pays for what it does."""
 
-REVEALERS = {"exposure", "local", "vault", "redaction", "exchanges._signer", "identity", "collect", "memory", "notify.delivery"}
+REVEALERS = {
+    "exposure",
+    "local",
+    "vault",
+    "redaction",
+    "exchanges._signer",
+    "identity",
+    "collect",
+    "memory",
+    "notify.delivery",
+}
 BROAD = 2
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
 ALSO_OF_THE_CORE = {

@@ -40,7 +40,10 @@ GOOD = {
         {
             "name": "k",
             "exchange": "kraken",
-            "credentials": [{"apiKey": "env:A", "secret": "cmd:pass show k"}, {"apiKey": "env:B", "secret": "vault:k/secret"}],
+            "credentials": [
+                {"apiKey": "env:A", "secret": "cmd:pass show k"},
+                {"apiKey": "env:B", "secret": "vault:k/secret"},
+            ],
         },
         {"name": "r", "exchange": "robinhood"},
     ],

@@ -22,7 +22,11 @@ def collected(twin: Twin, *, confirmed: bool) -> Snapshot:
     with demo.served([twin]):
         account = replace(demo.account(twin), address_confirmed=confirmed)
         (snapshot,) = collect.collect(
-            [account], stated={}, identity=Identity.ephemeral("t"), sources=Sources(environ=demo.environ([twin])), now=NOW
+            [account],
+            stated={},
+            identity=Identity.ephemeral("t"),
+            sources=Sources(environ=demo.environ([twin])),
+            now=NOW,
         )
     return snapshot
 

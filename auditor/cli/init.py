@@ -72,9 +72,7 @@ _CREDENTIALS = """\
 @click.option("--vault", is_flag=True, help="Keep the credentials in the encrypted vault.")
 @click.option("--yes", is_flag=True, help="Take what is proposed, ask nothing.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
-def command(
-    exchange: str | None, name: str | None, path: Path, *, vault: bool, yes: bool, force: bool
-) -> None:
+def command(exchange: str | None, name: str | None, path: Path, *, vault: bool, yes: bool, force: bool) -> None:
     from auditor.exchanges import _venue
 
     if os.path.lexists(path) and not force:
