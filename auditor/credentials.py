@@ -307,7 +307,14 @@ def _from_vault(rest: str, vault: Opened | None, field: str) -> Secret:
     name, _, wanted = rest.partition("/")
     if vault is None:
         raise CredentialError(f"{field}: cannot be kept in the vault", hint="use env:, file:, keyring: or cmd: instead")
-    entry = vault().entry(name)
+    problem: CredentialError | None = None
+    entry: Mapping[str, Secret] | None = None
+    try:
+        entry = vault().entry(name)
+    except CredentialError as error:
+        problem = error
+    if problem is not None:
+        raise CredentialError(f"{field}: {problem.message}", hint=problem.hint)
     if entry is None or wanted not in entry:
         missing = f"no entry {name}" if entry is None else f"no {wanted} in its entry {name}"
         raise CredentialError(f"{field}: the vault holds {missing}", hint="`auditor vault list` names what it holds")

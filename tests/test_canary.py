@@ -279,7 +279,7 @@ def test_a_literal_secret_in_the_configuration_is_refused_and_not_repeated(mine:
         ("file:canary.txt", ""),
         ("cmd:/bin/false canary-0123456789", None),
         ("cmd:/nowhere/canary-0123456789", None),
-        ("vault:canary-0123456789", None),
+        ("vault:canary-0123456789/secret", None),
         ("keyring:canary-0123456789/x", None),
     ],
 )

@@ -14,7 +14,7 @@ import click
 from auditor import config
 from auditor.cli import _passphrase, _sealing, _voice
 from auditor.credentials import Sources
-from auditor.errors import UsageError
+from auditor.errors import CredentialError, UsageError
 from auditor.model.report import Report
 from auditor.model.rule import Severity
 from auditor.redaction import printable
@@ -126,10 +126,17 @@ def sources(chosen: config.Config) -> Sources:
     from auditor.vault import Vault
 
     opened: list[Vault] = []
+    refused: list[CredentialError] = []  # said of every account that needs it, and asked for once
 
     def vault() -> Vault:
+        if refused:
+            raise refused[0]
         if not opened:
-            opened.append(Vault.open(chosen.vault, _passphrase.opener(chosen.vault_passphrase)))
+            try:
+                opened.append(Vault.open(chosen.vault, _passphrase.opener(chosen.vault_passphrase)))
+            except CredentialError as error:
+                refused.append(error)
+                raise
         return opened[0]
 
     return Sources(environ=os.environ, vault=vault)

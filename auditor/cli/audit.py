@@ -63,7 +63,7 @@ def command(
         waivers=() if options["no_waivers"] else pipeline.accepted(settings, now),
         everything=len(accounts) == len(settings.accounts),
     )
-    tell = _voice.silent if options["quiet"] else _voice.progress
+    tell = _voice.silent if options["quiet"] else _voice.Progress()
     snapshots = collect.collect(accounts, stated=stated, identity=run.identity, sources=sources, now=now, progress=tell)
     snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))
     past = Memory(identity=run.identity) if options["no_history"] else Memory.of(settings, run.identity, sources)

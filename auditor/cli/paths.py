@@ -142,7 +142,7 @@ def _snapshots(account: str | None, options: Mapping[str, Any], now: datetime) -
     whose = identity.load(settings.identity_key, environ=os.environ)
     sources = _options.sources(settings)
     collected = collect.collect(
-        fresh, stated=stated, identity=whose, sources=sources, now=now, progress=_voice.progress
+        fresh, stated=stated, identity=whose, sources=sources, now=now, progress=_voice.Progress()
     )
     return [*snapshots, *collected]
 

@@ -244,3 +244,23 @@ def test_a_keyring_that_keeps_nothing(mine: stage.Stage, monkeypatch: pytest.Mon
     monkeypatch.setattr(keyring, "set_password", refuse)
     refused = mine.run("vault", "init", "--key", "keyring:auditor/vault")
     assert (refused.code, "cannot keep it" in refused.err, "CANARY" in refused.err) == (3, True, False)
+
+
+def test_a_wrong_passphrase_is_asked_for_once_and_said_of_every_account(mine: stage.Stage) -> None:
+    assert run(mine, "vault", "init", "--profile", "quick").code == 0
+    fields = ("apiKey", "secret", "password")
+    accounts = [
+        {"name": name, "exchange": "okx", "credentials": {field: f"vault:{name}/{field}" for field in fields}}
+        for name in ("first", "second")
+    ]
+    mine.write("auditor.yaml", json.dumps({"version": 1, "accounts": accounts}))
+    typed: list[str] = []
+
+    def reply(_screen: str) -> str | None:
+        typed.append("wrong words that open nothing")
+        return typed[-1]
+
+    code, screen = at_terminal(mine, "audit", reply=reply)
+    assert (code, len(typed)) == (3, 1), screen
+    assert "first: apiKey" in screen
+    assert "second: apiKey" in screen
