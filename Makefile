@@ -1,5 +1,6 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Each makes what it needs and nothing else.
 PYTHON ?= python3
+WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
@@ -10,7 +11,7 @@ demo: $(VENV)/.run
 	$(BIN)/auditor demo -o demo-report
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

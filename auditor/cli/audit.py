@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from auditor.model.report import Report
     from auditor.pipeline import Run
 
-_ASKED_AT_ONCE = 25
+_ASKED_AT_ONCE = 40
 _HELP = """Collect the evidence of all accounts, check it against the rules and report.
 
 \b
