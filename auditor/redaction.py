@@ -79,7 +79,13 @@ def _spellings(value: str) -> set[str]:
     """How a secret may stand in a text; none of one that is so short that ordinary words would be masked."""
     if len(value) < _SHORTEST_SCRUBBED:
         return set()
-    found = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], *value.splitlines()}
+    found = {
+        value,
+        quote(value, safe="", errors="surrogatepass"),
+        quote(value, errors="surrogatepass"),
+        json.dumps(value)[1:-1],
+        *value.splitlines(),
+    }
     return {spelling for spelling in found if len(spelling) >= _SHORTEST_SCRUBBED}
 
 

@@ -25,7 +25,7 @@ def number(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share of 0..1 as `58%`."""
-    return f"{number(round(share, 6) * 100)}%"
+    return f"{number(round(share, 4) * 100)}%"
 
 
 def times(factor: float) -> str:
