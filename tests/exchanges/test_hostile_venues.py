@@ -205,7 +205,8 @@ def test_a_certificate_that_does_not_fit_gets_no_request(tmp_path, monkeypatch, 
     """The connection is given up before a word of ours is said."""
     context = certificate(tmp_path, name=name, days=days)
     if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "both.pem"))
+        trust = ssl.create_default_context(cafile=str(tmp_path / "both.pem"))
+        monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trust)  # what the system trusts, made at import
     heard: list[bytes] = []
 
     class Handler(socketserver.BaseRequestHandler):
