@@ -114,7 +114,7 @@ async def _snapshots(
             nonlocal done
             unread = _why_unread(account, secrets)
             if unread is not None:
-                sheets = [_unread(unread)]
+                sheets = [_unread(unread, account.include)]
             else:
                 venue, turn = venues[account.exchange, account.endpoint]
                 async with turn:
@@ -194,9 +194,14 @@ def needs_confirmation(account: AccountConfig) -> str | None:
     return _venue.load(account.exchange).warn_before_first_call
 
 
-def _unread(detail: str) -> Sheet:
+def _unread(detail: str, asked: frozenset[str]) -> Sheet:
+    """Nothing was read, and why. What its owner asked for beside is missed, and not merely left out."""
     sheet = Sheet()
     sheet.problems.append(Problem(endpoint="credentials", reason=Reason.NOT_COLLECTED, detail=detail, facts=_SHOWN))
+    if asked:
+        missed = f"asked for, and not read: {detail}"
+        lost = _funds.shows(asked)
+        sheet.problems.append(Problem(endpoint="include", reason=Reason.NOT_EXPOSED, detail=missed, facts=lost))
     return sheet
 
 

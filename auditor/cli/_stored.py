@@ -55,8 +55,11 @@ def opened(config_path: Path | None) -> tuple[Store, Config]:
     return memory.open_store(settings, _options.sources(settings)), settings
 
 
-def accounts(view: View, names: Sequence[str]) -> list[Account]:
-    """The accounts that a run was stored of, or those of these names. What was tampered with is said, and left out."""
+def accounts(view: View, names: Sequence[str]) -> tuple[list[Account], int]:
+    """The accounts that a run was stored of, or those of these names, and the exit code of what shows them.
+
+    What was tampered with is said, left out, and no success.
+    """
     from auditor.history import runs
 
     known = sorted(view.newest("inventory"))
@@ -65,15 +68,16 @@ def accounts(view: View, names: Sequence[str]) -> list[Account]:
         hint = f"stored: {', '.join(known[:20])}" if known else "`auditor audit` stores the first one"
         what = f" of {printable(missing[0], limit=64)}" if missing else ""
         raise UsageError(f"no run{what} is stored yet", hint=hint)
-    found = []
+    found, code = [], 0
     for name in [one for one in known if not names or one in names]:
         past, wrong = runs.past(view, name)
         said, more = runs.approvals(view, name)
         for error in (*wrong, *more):
             _voice.complain(error)
+            code = error.exit_code
         if past is not None:
             found.append(Account(past=past, baseline=said))
-    return found
+    return found, code
 
 
 def pick(wanted: Sequence[str], rows: Sequence[tuple[str, str]]) -> list[int]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--not-mine", is_flag=True, help="Say of the named ones that they are not yours.")
 @click.option("--by", metavar="NAME", help="Who says so (default: the name of the user).")
 @click.option("--yes", is_flag=True, help="Ask nothing: all of it is yours.")
-def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str, ...], **options: Any) -> None:
+def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str, ...], **options: Any) -> int:
     """Say that keys, addresses and sub-accounts are yours as they are: what differs later is reported.
 
     KEY is the beginning of a fingerprint or a label, as `keys list` shows them.
@@ -44,7 +44,7 @@ def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str,
         raise UsageError("--all asks about each one, and nobody is there to answer", hint=hint)
     store, settings = _stored.opened(config_path)
     with store.reading() as view:
-        found = _stored.accounts(view, names)
+        found, code = _stored.accounts(view, names)
         lines = {one.ledger.account: _open_lines(view, one, _identity(settings)) for one in found} if whole else {}
     rows = [
         (one, held) for one in found for held in one.ledger.held if held.present and not _stored.unlisted(one, held)
@@ -62,6 +62,7 @@ def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str,
     count = sum(said.values())
     told = [f"{count} approved"] + ([f"{len(said) - count} said not to be yours"] if count < len(said) else [])
     _voice.say(", ".join(told))
+    return code
 
 
 def _approve(store: Any, one: Account, mine: Mapping[Place, bool], *, by: str, whole: bool) -> None:
@@ -136,7 +137,7 @@ def _open_lines(view: View, one: Account, whose: Identity) -> list[str]:
 @click.option("--not-me", is_flag=True, help="Say of the named ones that it was not you.")
 @click.option("--by", metavar="NAME", help="Who says so (default: the name of the user).")
 @click.option("--yes", is_flag=True, help="Ask nothing: all of it was you.")
-def remember(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str, ...], **options: Any) -> None:
+def remember(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str, ...], **options: Any) -> int:
     """Confirm what the exchange's log shows: logins, new keys, changed settings. Without EVENT it lists what is open.
 
     EVENT is the beginning of the fingerprint that the list shows. A confirmed login makes its address known.
@@ -149,19 +150,20 @@ def remember(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str
     store, settings = _stored.opened(config_path)
     whose = _identity(settings)
     with store.reading() as view:
-        found = _stored.accounts(view, names)
+        found, code = _stored.accounts(view, names)
         rows = [(one, *line) for one in found for line in _lines(view, one, whose)]
     if not (wanted or whole):
         for one, row, mark, _ in rows:
             _voice.result(f"{one.ledger.account}  {_line(row, mark)}")
         _voice.say(f"{len(rows)} not confirmed")
-        return
+        return code
     chosen = _stored.pick(wanted, [(mark, "") for _, _, mark, _ in rows]) if wanted else list(range(len(rows)))
     said = [(rows[at], _was_me(rows[at], options, ask=whole and not options["yes"])) for at in chosen]
     by = _stored.who(options["by"])
     for name in sorted({one.ledger.account for (one, *_), _ in said}):
         _confirm(store, name, [(line, me) for line, me in said if line[0].ledger.account == name], by)
     _voice.say(f"{len(said)} remembered")
+    return code
 
 
 def _was_me(line: tuple[Account, dict[str, Any], str, str], options: Mapping[str, Any], *, ask: bool) -> bool:

@@ -158,21 +158,27 @@ def _key(record: Record) -> str:
 @click.option(
     "-n", "--newest", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Runs to go back."
 )
-def trend(config_path: Path | None, names: tuple[str, ...], form: str, newest: int) -> None:
+def trend(config_path: Path | None, names: tuple[str, ...], form: str, newest: int) -> int:
     """Score interval, coverage and failures of each account over time, with a small chart."""
     from auditor.history import runs
 
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
-        known = [one.ledger.account for one in _stored.accounts(view, names)]
-        points = {name: runs.points(runs.newest(view, newest, account=name)[0], name) for name in known}
+        stored, code = _stored.accounts(view, names)
+        known = [one.ledger.account for one in stored]
+        kept = {name: runs.newest(view, newest, account=name) for name in known}
+    points = {name: runs.points(found, name) for name, (found, _) in kept.items()}
+    for error in {error.message: error for _, wrong in kept.values() for error in wrong}.values():
+        _voice.complain(error)
+        code = error.exit_code
     if form == "json":
         _voice.result(json.dumps({name: [_point(one) for one in found] for name, found in points.items()}, indent=1))
-        return
+        return code
     lines: list[str] = []
     for name, found in points.items():
         lines += [name, *_table(found), ""]
     _voice.result("\n".join(lines[:-1]))
+    return code
 
 
 def _point(one: TrendPoint) -> dict[str, Any]:

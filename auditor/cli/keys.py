@@ -42,14 +42,14 @@ command.add_command(_word.remember)
 @_stored.ACCOUNTS
 @_stored.FORM
 @click.option("--gone", is_flag=True, help="Also what is not there any more.")
-def list_(config_path: Path | None, names: tuple[str, ...], form: str, gone: bool) -> None:  # noqa: FBT001
+def list_(config_path: Path | None, names: tuple[str, ...], form: str, gone: bool) -> int:  # noqa: FBT001
     """Everything that was seen: since when, last changed when, approved by whom and when."""
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
-        found = _stored.accounts(view, names)
+        found, code = _stored.accounts(view, names)
     if form == "json":
         _voice.result(json.dumps([_inventory(one, gone=gone) for one in found], indent=1))
-        return
+        return code
     lines: list[str] = []
     for one in found:
         lines += [
@@ -58,6 +58,7 @@ def list_(config_path: Path | None, names: tuple[str, ...], form: str, gone: boo
             "",
         ]
     _voice.result("\n".join(lines[:-1]))
+    return code
 
 
 def _head(one: Account) -> list[str]:
@@ -102,18 +103,20 @@ def _row(held: Held, one: Account) -> dict[str, Any]:
 @_stored.CONFIG
 @_stored.ACCOUNTS
 @_stored.FORM
-def diff(config_path: Path | None, names: tuple[str, ...], form: str) -> None:
+def diff(config_path: Path | None, names: tuple[str, ...], form: str) -> int:
     """New, removed, widened and changed: against what you approved, or the run before where nothing was approved."""
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
-        found = [(one, _drift(view, one)) for one in _stored.accounts(view, names)]
+        known, code = _stored.accounts(view, names)
+        found = [(one, _drift(view, one)) for one in known]
     if form == "json":
         _voice.result(json.dumps([_differences(one, drifts) for one, drifts in found], indent=1))
-        return
+        return code
     lines: list[str] = []
     for one, drifts in found:
         lines += [*_head(one), *(line for drift in drifts for line in _told(drift, one)), *_rest(one, drifts), ""]
     _voice.result("\n".join(lines[:-1]))
+    return code
 
 
 def _drift(view: View, one: Account) -> tuple[Drift, ...]:

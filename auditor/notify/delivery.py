@@ -63,9 +63,9 @@ def _run(job: dict[str, Any], count: int, deadline: float) -> list[str | None]:
         said = _end(process)
     except KeyboardInterrupt:  # the report is still to be printed
         said, otherwise = _end(process), "stopped"
-    except BaseException:
-        _end(process)
-        raise
+    finally:
+        if process.returncode is None:
+            _end(process)
     return _read(said, count, otherwise)
 
 

@@ -161,7 +161,8 @@ def _drift(account: AccountReport) -> list[str]:
     ]
     rest = len(account.drift) - _CAUSES
     more = [f"- and {rest} more"] if rest > 0 else []
-    return [*lines, *more, f"- {account.unchanged or 0} unchanged"]
+    same = [] if account.unchanged is None else [f"- {account.unchanged} unchanged"]
+    return [*lines, *more, *same]
 
 
 def _issue(issue: Issue, ids: Mapping[str, str]) -> list[str]:

@@ -167,7 +167,9 @@ def test_verify_says_what_was_done(audited: tuple[stage.Stage, Any]) -> None:
     assert ran.code == 2 and "record 1: was edited" in ran.out
     assert [row["tampered"] for row in said(mine, "list")] == [True, False]
     assert "tampered with" in mine.run("history", "list").out
-    assert len(said(mine, "trend")["main-deribit"]) == 1
+    trend = mine.run("history", "trend", "-f", "json")
+    assert (trend.code, len(json.loads(trend.out)["main-deribit"])) == (2, 1)
+    assert "tampered" in trend.err
     told = json.loads(mine.run("history", "verify", "-f", "json").out)
     assert not told["intact"] and [(one["record"], one["what"]) for one in told["faults"]] == [(1, "edited")]
 

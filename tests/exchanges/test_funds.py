@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor import collect as collecting
-from auditor import demo, twin
+from auditor import demo, pipeline, twin
 from auditor.credentials import Sources
+from auditor.engine.intake import Evidence
 from auditor.exchanges import _budget, _funds, _load, _transport, _venue
 from auditor.exchanges._base import Sheet
 from auditor.exchanges._funds import Reading, contradiction
 from auditor.identity import Identity
 from auditor.model.evidence import Reason, Snapshot
+from auditor.model.report import Outcome
 from auditor.twin._base import Breakage, Refusal, TwinVenue
 from tests.exchanges.wire import ALL, NOW, collect
 
@@ -397,3 +399,16 @@ READERS: tuple[Callable[[], Reading], ...] = (
 @pytest.mark.parametrize("reading", READERS)
 def test_what_is_no_sum_of_money_is_doubted(reading: Callable[[], Reading]) -> None:
     assert contradiction([reading()]) is not None
+
+
+def test_what_was_asked_for_of_an_account_that_is_not_read_is_missed_and_not_left_out() -> None:
+    """Withdrawals nobody asked for concern no rule; those that were asked for and could not be read do."""
+    outcomes = {}
+    for include in (frozenset(), ALL):
+        snapshots = run(fresh("okx"), include=include, credentials=())
+        judged_by = pipeline.Run(rules=pipeline.rule_files(None), identity=Identity.ephemeral("tests"), now=NOW)
+        with Evidence(NOW).add(one.to_document() for one in snapshots) as evidence:
+            (account,) = pipeline.judge(evidence, judged_by).accounts
+        of_rule = [one for one in account.findings if one.rule == "monitor-withdrawal-after-small-test"]
+        outcomes[bool(include)] = {one.outcome for one in of_rule}
+    assert outcomes == {False: {Outcome.NOT_APPLICABLE}, True: {Outcome.UNKNOWN}}
