@@ -49,11 +49,8 @@ def engine(url: str) -> Engine:
     from sqlalchemy.pool import NullPool
 
     if url.startswith(_SQLITE):
-        path = url.removeprefix(_SQLITE)
-        if path in {"", ":memory:"}:
-            raise HistoryError("a history in memory is forgotten at once", hint="write sqlite:///PATH")
         made = create_engine(
-            URL.create("sqlite", database=path),
+            URL.create("sqlite", database=str(file_of(url))),
             poolclass=NullPool,
             hide_parameters=True,
             connect_args={"timeout": _PATIENCE},
@@ -72,8 +69,13 @@ def place(url: str) -> str:
 
 
 def file_of(url: str) -> Path | None:
-    """The file of a history that is one."""
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+    """The file of a history that is one. Raises HistoryError for one that is kept nowhere."""
+    if not url.startswith(_SQLITE):
+        return None
+    path = url.removeprefix(_SQLITE)
+    if path in {"", ":memory:"}:
+        raise HistoryError("a history in memory is forgotten at once", hint="write sqlite:///PATH")
+    return Path(path)
 
 
 def make_file(path: Path) -> None:

@@ -261,6 +261,7 @@ def test_a_history_that_cannot_be_used_costs_only_itself(
     assert told.accounts[0].findings == report.accounts[0].findings and len(told.problems) == 1
     (problem,) = told.problems
     assert problem.where == "history" and "\n" not in problem.message and "Traceback" not in problem.message
+    assert not Path(":memory:").exists()
 
 
 def _small_disk(folder: Path) -> bool:
