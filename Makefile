@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check format bench samples audit-dependencies sbom bounds faults clean
+.PHONY: demo test check format bench samples audit-dependencies sbom bounds faults differential clean
 
 demo: $(VENV)/.run
 	$(BIN)/auditor demo -o demo-report
@@ -35,6 +35,7 @@ bench: $(VENV)/.dev .bench/.made
 	touch $@
 
 samples: $(VENV)/.dev
+	$(BIN)/python -m tests.parsed
 	$(BIN)/python -m tests.prepared
 	$(BIN)/python -m tests.samples
 	$(BIN)/python -m tests.venues
@@ -53,7 +54,19 @@ bounds: $(VENV)/.dev
 
 # Every fault at every endpoint of every venue, printed; minutes.
 faults: $(VENV)/.dev
-	$(BIN)/python -m tests.fault_matrix
+	$(BIN)/python -m tests.faults
+
+# The text of rules on DuckDB, PostgreSQL and Spark: the same answers. Needs Java, PostgreSQL and 450 MB; minutes.
+differential: $(VENV)/.dev .spark/.made
+	@java -version >/dev/null 2>&1 || { echo 'Java is missing. Install it with: apt install default-jre-headless' >&2; exit 1; }
+	AUDITOR_SPARK_PYTHON=.spark/bin/python AUDITOR_REQUIRE_POSTGRES=1 AUDITOR_DIFFERENTIAL=60 $(BIN)/python -m pytest tests/engine/test_portable.py
+
+.spark/.made: requirements/spark.txt requirements/spark-build.txt
+	rm -rf .spark
+	$(PYTHON) -m venv .spark
+	.spark/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: -r requirements/spark-build.txt
+	.spark/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-build-isolation -r requirements/spark.txt
+	touch $@
 
 clean:
 	rm -rf $(VENV) dist build demo-report

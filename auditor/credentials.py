@@ -114,6 +114,8 @@ def _checked(value: str, what: str) -> str:
     value = unix if pem else value
     if not value.strip():
         raise CredentialError(f"{what} is empty", hint=_MEANT)
+    if value.isascii() and value.isprintable():
+        return value
     kinds = {unicodedata.category(char) for char in value if not (pem and char == "\n")}
     if "Cs" in kinds:
         raise CredentialError(f"{what} is not UTF-8 text", hint=_MEANT)

@@ -55,10 +55,17 @@ def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
 
 def seal(contents: Mapping[str, bytes], *, run: str, version: str, signer: Signer, now: datetime) -> bytes:
     """The envelope over files, by their names beside it; the report comes first. `now` is the moment that is signed."""
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return sealed(hashes, run=run, version=version, signer=signer, now=now)
+
+
+def sealed(hashes: Mapping[str, str], *, run: str, version: str, signer: Signer, now: datetime) -> bytes:
+    """The same of files whose SHA-256 is known."""
     moment = now.astimezone(UTC).replace(microsecond=0)
-    sealed = Sealed(files=files, run=run, version=version, signed_at=moment, key_id=signer.key_id, signature=b"")
-    return _spelled(sealed, signer.sign(sealed.message))
+    open_ = Sealed(
+        files=dict(hashes), run=run, version=version, signed_at=moment, key_id=signer.key_id, signature=b""
+    )
+    return _spelled(open_, signer.sign(open_.message))
 
 
 def opened(content: bytes, file: str) -> Sealed:

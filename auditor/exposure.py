@@ -1,40 +1,70 @@
 """Looks on this machine, where its owner points: do the very secrets that this run holds lie about in plain text, and is a
 package installed that is known to steal keys?
 
-Exact: a secret is found where its bytes are, so that there is no false alarm. It is never shown, only the place is. What
-was not looked at, or could not be read in time, proves nothing: this room says yes, and never no.
+Exact: a secret is found where it stands, as it is or as a file spells it (quoted, in Base64, in the two bytes a letter of
+Windows), so that there is no false alarm. It is never shown, only the place is. What was not looked at, or could not be
+read in time, proves nothing: this room says yes, and never no.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 import subprocess
+import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
-from auditor import yamlio
+from auditor import lookalikes
+from auditor.lookalikes import Package
 from auditor.redaction import Secret
 
 PATIENCE = 60.0
 """Seconds for all of it."""
-LARGEST = 8 * 2**20
-"""Bytes of a file that is looked into; a larger one is no configuration and no script."""
+PIECE = 8 * 2**20
+"""Bytes that are looked into at a time."""
 _SHORTEST = 8
 """Characters of a secret that is looked for; a shorter one is found in anything."""
 _HISTORIES = (
-    *(".bash_history", ".zsh_history", ".sh_history", ".python_history", ".node_repl_history", ".psql_history"),
-    ".local/share/fish/fish_history",
+    *(
+        ".bash_history",
+        ".zsh_history",
+        ".zhistory",
+        ".histfile",
+        ".sh_history",
+        ".ksh_history",
+        ".ash_history",
+        ".history",
+    ),
+    *(
+        ".python_history",
+        ".node_repl_history",
+        ".psql_history",
+        ".mysql_history",
+        ".sqlite_history",
+        ".lesshst",
+        ".viminfo",
+    ),
+    *(
+        ".local/share/fish/fish_history",
+        ".local/share/zsh/history",
+        ".local/state/bash/history",
+        ".local/state/zsh/history",
+    ),
+    *(".config/nushell/history.txt", ".local/share/powershell/PSReadLine/ConsoleHost_history.txt"),
+    *(".local/share/atuin/history.db", ".config/nushell/history.sqlite3"),
 )
-_INSTALLED = {"site-packages", "node_modules"}
-_SKIPPED = {".git", ".hg", "__pycache__", ".cache", *_INSTALLED}
-_NORMAL = re.compile(r"[-_.]+")
-_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
+_SKIPPED = {".hg", "__pycache__", ".cache", *lookalikes.INSTALLED}
+_LONGEST_HEAD = 200
+_SPECIAL = re.compile(r"[^A-Za-z0-9@%_+=:,./-]")
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never", "-c", f"core.bigFileThreshold={PIECE}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -43,23 +73,6 @@ class Found:
 
     whose: str
     place: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """A package that is known to steal, from the dated list."""
-
-    ecosystem: str
-    name: str
-    seen: str
-    what: str
-    source: str
-
-    def is_called(self, name: str) -> bool:
-        """Whether a package of this name is it."""
-        if self.name.endswith("/*"):
-            return name.startswith(self.name[:-1])
-        return name == self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +99,8 @@ def look(
     that only their owner may read.
     """
     looking = _Looking(held, own, time.monotonic() + PATIENCE)
-    for place in [*places, *(path for name in _HISTORIES if home and (path := home / name).is_file())]:
+    histories = [path for name in _HISTORIES if home is not None and (path := home / name).is_file()]
+    for place in [*histories, *places]:
         looking.into(place)
     return Exposure(
         secrets=tuple(sorted(looking.found)),
@@ -96,17 +110,11 @@ def look(
     )
 
 
-@cache
-def known_packages() -> tuple[Package, ...]:
-    """The dated list of packages that steal."""
-    rows = yamlio.read(Path(__file__).with_name("malicious_packages.yaml")).value["packages"]
-    return tuple(Package(**{name: str(value) for name, value in row.items()}) for row in rows)
-
-
 class _Looking:
     def __init__(self, held: Mapping[str, Secret], own: Collection[Path], deadline: float) -> None:
-        needles = {name: secret.reveal().encode("utf-8", "surrogatepass") for name, secret in held.items()}
-        self._needles = {name: _longest_line(needle) for name, needle in needles.items() if len(needle) >= _SHORTEST}
+        needles = {name: _spelled(secret.reveal()) for name, secret in held.items()}
+        self._needles = [(name, needle) for name, spelled in needles.items() for needle in spelled]
+        self._longest = max((len(needle) for _, needle in self._needles), default=1)
         self._own = {os.path.realpath(path) for path in own}
         self._deadline = deadline
         self.found: set[Found] = set()
@@ -116,112 +124,114 @@ class _Looking:
     def into(self, place: Path) -> None:
         """Looks at a file, or at everything in a folder. Links are not followed out of it."""
         if place.is_file():
-            self._file(place)
+            self._file(place.resolve(), place)
             return
         for folder, names, files in os.walk(place, onerror=lambda error: self.unread.add(str(error.filename))):
             here = Path(folder)
-            self._installed(here, names)
-            if ".git" in names or ".git" in files:
-                self._repository(here)
-            names[:] = sorted(set(names) - _SKIPPED)
+            self.packages.update(lookalikes.found(here, names))
+            if ".git" in {*names, *files}:
+                self._repository(here / ".git", here)
+            elif here.name != ".git" and _is_repository(names, files):
+                self._repository(here, here)
+            names[:] = sorted(set(names) - _SKIPPED - ({"objects"} if _is_repository(names, files) else set()))
             for name in sorted(files):
                 self._file(here / name)
-            if time.monotonic() > self._deadline:
+            if self._is_late():
                 self.unread.add(f"{place} (not to its end: it is too large)")
                 return
 
-    def _file(self, path: Path) -> None:
-        if os.path.realpath(path) in self._own:
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _file(self, path: Path, called: Path | None = None) -> None:
+        """Files without a length are those of a system, such as /proc, and not to be read."""
+        if self._is_late() or os.path.realpath(path) in self._own:
             return
         try:
-            status = path.lstat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            if not stat.S_ISREG(path.lstat().st_mode):
                 return
-            self._seen(path.read_bytes(), str(path))
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb") as stream:
+                status = os.fstat(descriptor)
+                whole = not (stat.S_ISREG(status.st_mode) and status.st_size) or self._read(stream, str(called or path))
         except OSError:
-            self.unread.add(str(path))
+            whole = False
+        if not whole:
+            self.unread.add(str(called or path))
+
+    def _read(self, stream: IO[bytes], place: str, left: int | None = None) -> bool:
+        """Looks into all of a stream, or into `left` bytes of it, piece by piece. Whether it came to the end."""
+        last = b""
+        while left != 0 and (piece := stream.read(PIECE if left is None else min(left, PIECE))):
+            self._seen(last + piece, place)
+            last = piece[-self._longest :]
+            left = None if left is None else left - len(piece)
+            if self._is_late():
+                return False
+        return not left
 
     def _seen(self, content: bytes, place: str) -> None:
-        self.found |= {Found(whose=name, place=place) for name, needle in self._needles.items() if needle in content}
+        self.found |= {Found(whose=name, place=place) for name, needle in self._needles if needle in content}
 
-    def _installed(self, folder: Path, names: list[str]) -> None:
-        """Packages by the folders that their installers make. Nothing of them is run or read."""
-        inner = [folder / name for name in sorted(_INSTALLED & set(names))]
-        for where in [folder, *inner] if folder.name in _INSTALLED else inner:
-            for one in _folders(where):
-                if where.name == "site-packages":
-                    stem, _, _ = one.name.partition(
-                        "-"
-                    )  # a wheel's name has underscores where its project's has dashes
-                    self._package("pypi", _NORMAL.sub("-", stem).lower(), where)
-                elif one.name.startswith("@"):
-                    for scoped in _folders(one):
-                        self._package("npm", f"{one.name}/{scoped.name}", where)
-                else:
-                    self._package("npm", one.name, where)
-
-    def _package(self, ecosystem: str, name: str, where: Path) -> None:
-        self.packages |= {
-            (one, str(where)) for one in known_packages() if one.ecosystem == ecosystem and one.is_called(name)
-        }
-
-    def _repository(self, folder: Path) -> None:
+    def _repository(self, git: Path, folder: Path) -> None:
         """Every object of a repository, also what no branch holds any more. git is asked for bytes and runs no filter."""
-        command = [
-            *_GIT,
-            f"--git-dir={folder / '.git'}",
-            "cat-file",
-            "--batch-all-objects",
-            "--batch",
-            "--unordered",
-            "--buffer",
-        ]
+        listed = ("cat-file", "--batch-all-objects", "--batch", "--unordered", "--buffer")
         quiet = {"PATH": os.environ.get("PATH", ""), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+        ended = False
         try:
             with subprocess.Popen(  # noqa: S603  (git, without a shell)
-                command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=quiet
+                [*_GIT, f"--git-dir={git}", *listed],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=quiet,
             ) as process:
-                assert process.stdout is not None
-                ended = self._objects(process.stdout, folder) and process.wait() == 0
-                process.kill()
-        except OSError:
+                watch = threading.Timer(max(0.0, self._deadline - time.monotonic()), process.kill)
+                watch.start()
+                try:
+                    assert process.stdout is not None
+                    ended = self._objects(process.stdout, folder) and process.wait() == 0
+                finally:
+                    watch.cancel()
+                    process.kill()
+        except (OSError, ValueError):  # a git that says something else than it should, for another
             ended = False
         if not ended:
-            self.unread.add(f"{folder / '.git'} (not to its end)")
+            self.unread.add(f"{git} (not to its end)")
 
     def _objects(self, stream: IO[bytes], folder: Path) -> bool:
-        for name, content in _batch(stream):
-            self._seen(content, f"{folder} (git object {name[:12]})")
-            if time.monotonic() > self._deadline:
+        """Each object that `git cat-file --batch` gives: a line with its name, kind and length, its content, a line end."""
+        while header := stream.readline(_LONGEST_HEAD):
+            name, _, size = header.decode("ascii", "replace").split()
+            if not self._read(stream, f"{folder} (git object {name[:12]})", int(size)):
                 return False
+            stream.readline(_LONGEST_HEAD)
         return True
 
 
-def _batch(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each object that `git cat-file --batch` gives; what is too large comes without its content."""
-    while header := stream.readline():
-        name, _, size = header.decode("ascii", "replace").split()
-        left, content = int(size), b""
-        while left > 0:
-            chunk = stream.read(min(left, LARGEST))
-            if not chunk:
-                return
-            left -= len(chunk)
-            content = chunk if int(size) <= LARGEST else b""
-        stream.readline()
-        yield name, content
+def _is_repository(names: Collection[str], files: Collection[str]) -> bool:
+    """Whether a folder is what git keeps its objects in, under whatever name."""
+    return "HEAD" in files and {"objects", "refs"} <= set(names)
 
 
-def _folders(where: Path) -> list[Path]:
-    try:
-        return sorted(one for one in where.iterdir() if one.is_dir())
-    except OSError:
-        return []
-
-
-def _longest_line(needle: bytes) -> bytes:
-    """Of a key of many lines its longest one: files indent them, and end them in other ways."""
-    return max(needle.splitlines() or [b""], key=len)
+def _spelled(secret: str) -> frozenset[bytes]:
+    """How a secret may stand in a file; nothing where it is too short. Of a key of many lines its longest one counts: files
+    indent them, and end them in other ways.
+    """
+    line = max(secret.splitlines() or [""], key=len)
+    raw = secret.encode("utf-8", "surrogatepass")
+    if len(line) < _SHORTEST:
+        return frozenset()
+    quoted = {
+        line,
+        *(quote(line, safe=safe, errors="surrogatepass") for safe in ("", "/")),
+        json.dumps(line)[1:-1],
+        json.dumps(line)[1:-1].replace("/", r"\/"),
+        _SPECIAL.sub(r"\\\g<0>", line),
+    }
+    texts = {one.encode("utf-8", "surrogatepass") for one in quoted}
+    return frozenset({*texts, line.encode("utf-16-le", "surrogatepass"), b64encode(raw), b64encode(raw + b"\n")})
 
 
 def _open_to_others(path: Path) -> bool:

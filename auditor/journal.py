@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from auditor.engine.files import batches, careful
+from auditor.engine.files import batches, careful, spans
 from auditor.errors import InputError, UsageError
 from auditor.model import document
 from auditor.model.evidence import Reason, Snapshot
@@ -60,11 +60,12 @@ class Journal:
         found: dict[str, Snapshot] = {}
         if not (self._resume and self.path.is_file() and not self.path.is_symlink()):
             return found
-        for _, lines in batches(self.path):
-            for line in lines.split(b"\n"):
-                one = self._read(line, now)
-                if one is not None and accounts.get(one.name) == one.exchange and _whole(one, now):
-                    found[one.name] = one
+        for span in spans(self.path):
+            for _, lines in batches(self.path, span):
+                for line in lines.split(b"\n"):
+                    one = self._read(line, now)
+                    if one is not None and accounts.get(one.name) == one.exchange and _whole(one, now):
+                        found[one.name] = one
         return found
 
     def done(self) -> None:

@@ -16,15 +16,16 @@ from auditor import credentials, doubt, signing
 from auditor.credentials import Sources
 from auditor.engine.findings import identity as identified
 from auditor.errors import AuditorError, CredentialError
-from auditor.history import baseline, change, check, ledger, runs, store
+from auditor.history import baseline, change, check, inventory, ledger, runs, store
 from auditor.history.baseline import Baseline
 from auditor.history.database import HistoryError
 from auditor.history.ledger import Reading
 from auditor.history.runs import Past, StoredRun
-from auditor.history.store import Body, Parts, Store, View
+from auditor.history.store import Parts, Store, View
 from auditor.identity import Identity
 from auditor.model.evidence import Snapshot
 from auditor.model.report import AccountReport, Report, RunProblem, TrendPoint
+from auditor.spool import gathered
 
 if TYPE_CHECKING:
     from auditor.model.settings import Config
@@ -60,6 +61,7 @@ class Memory:
     _known: dict[str, _Known] = field(default_factory=dict)
     _runs: list[StoredRun] = field(default_factory=list)
     _own: int = -1  # the number under which this run was stored already
+    _believed: bool = True  # nothing was found to be missing from the history
 
     @classmethod
     def of(cls, settings: Config, identity: Identity, sources: Sources) -> Memory:
@@ -105,6 +107,7 @@ class Memory:
 
     def _pasts(self, kept: Store, names: Sequence[str]) -> dict[str, tuple[Past | None, Baseline]]:
         faults = check.look(kept)
+        self._believed = not faults
         for fault in faults:
             self._tell(store.TamperedError(fault))
         found = {}
@@ -131,7 +134,7 @@ class Memory:
 
     def compare(self, report: Report) -> Report:
         """The report with what changed since the run before, the trend, and what went wrong with the history."""
-        accounts = tuple(self._compared(account, report) for account in report.accounts)
+        accounts = gathered(self._compared(account, report) for account in report.accounts)
         return replace(report, accounts=accounts, problems=(*report.problems, *self.problems))
 
     def _compared(self, account: AccountReport, report: Report) -> AccountReport:
@@ -139,7 +142,7 @@ class Memory:
         if known is None:
             return account
         before = known.past
-        marked = change.compared(account, before.report if before else None)
+        marked = change.compared(account, before.findings if before else None)
         drift = change.drift(known.reading, before.ledger if before else None, known.baseline)
         trend = runs.points(self._runs, account.name)
         changed = before is not None and before.ruleset != report.run.ruleset_sha256
@@ -156,21 +159,29 @@ class Memory:
         if self.store is not None:
             with self._attempt("this run is not stored"):
                 kept = {one.name: self._known[one.name].reading.ledger for one in judged}
-                ready = {name: Body.of(part) for name, part in runs.parts_of(report, judged, kept).items()}
+                ready = runs.parts_of(report, judged, kept)
                 self._own = self.store.append("run", at, lambda view: {**ready, **self._later(view, list(kept))}).seq
         return replace(report, problems=(*report.problems, *self.problems[told:]))
 
     def _later(self, view: View, names: Sequence[str]) -> Parts:
-        """The ledgers of accounts of which somebody stored a run meanwhile: what it saw first is not forgotten."""
-        newest = view.newest(runs.INVENTORY)
+        """The rows of each inventory, and the ledgers of accounts of which somebody stored a run meanwhile: what it saw first
+        is not forgotten, nor what was approved.
+        """
+        newest, spoken = view.newest(runs.INVENTORY), view.newest("approval")
         changed = {}
-        for name in names:
+
+        def rows(name: str) -> list[inventory.Row]:
             known = self._known[name]
-            if newest.get(name, 0) not in {known.past.record.seq if known.past else 0, self._own}:
-                past, _ = runs.past(view, name, known.reading.ledger.identity)
-                again = ledger.read(known.seen, past.ledger if past else None, self.identity.fingerprint)
-                changed[name, runs.INVENTORY] = again.ledger.to_document()
-        return changed
+            past, now, said = known.past, known.reading.ledger, known.baseline
+            if newest.get(name, 0) not in {past.record.seq if past else 0, self._own}:
+                past, _ = runs.past(view, name, now.identity)
+                now = ledger.read(known.seen, past.ledger if past else None, self.identity.fingerprint).ledger
+                changed[name, runs.INVENTORY] = now.to_document()
+            if past and self._believed and spoken.get(name, 0) > past.record.seq:
+                said, _ = runs.approvals(view, name)
+            return inventory.rows(now, past.ledger if past else None, said)
+
+        return {**inventory.write(view.connection, names, rows), **changed}
 
 
 def _now(account: AccountReport, report: Report, *, rules_changed: bool) -> TrendPoint:

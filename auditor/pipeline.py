@@ -6,19 +6,16 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from auditor import __version__, attestations, collect, threats, waivers
-from auditor.config import AccountConfig, Config, default_attestations
-from auditor.credentials import Sources
-from auditor.engine import advice, findings, score
-from auditor.engine.evaluate import Evaluation, SubjectOutcomes
+from auditor import __version__, threats, waivers
+from auditor.engine import advice, few, findings, score
+from auditor.engine.evaluate import SubjectOutcomes
 from auditor.engine.intake import Evidence
 from auditor.exchanges import _venue
-from auditor.identity import Identity
 from auditor.model.evidence import Reason, Snapshot
 from auditor.model.facts import LISTS, catalogue, of_scope
 from auditor.model.report import (
@@ -35,13 +32,19 @@ from auditor.model.report import (
 from auditor.model.rule import Rule, Severity
 from auditor.model.venue import VenueFile
 from auditor.ruleset import loader
-from auditor.snapshots import restate
+from auditor.spool import Gathering
 from auditor.threats import Analyst, Reading, marks
 from auditor.waivers import Waiver
 
+if TYPE_CHECKING:
+    from auditor.attestations import Attestation
+    from auditor.identity import Identity
+    from auditor.model.settings import AccountConfig, Config
+
 _DELIBERATE = {Reason.NOT_EXPOSED, Reason.NOT_COLLECTED, Reason.PERMISSION_DENIED, Reason.ATTESTATION_EXPIRED}
 _OWNER = {"attest", "config"}
-_EXIT = {Severity.LOW: 10, Severity.MEDIUM: 11, Severity.HIGH: 12, Severity.CRITICAL: 13}
+_UNDECIDED = {Outcome.UNKNOWN, Outcome.ERROR}
+FAILING = {Severity.LOW: 10, Severity.MEDIUM: 11, Severity.HIGH: 12, Severity.CRITICAL: 13}
 INCOMPLETE = 4
 
 
@@ -62,11 +65,15 @@ class Run:
 
 def attestation_path(config: Config, account: AccountConfig) -> Path:
     """Where the owner's answers about an account are kept."""
+    from auditor.config import default_attestations
+
     return account.attestations or default_attestations(config.path.parent, account.name)
 
 
-def attested(config: Config, accounts: Sequence[AccountConfig], now: datetime) -> dict[str, attestations.Attestation]:
+def attested(config: Config, accounts: Sequence[AccountConfig], now: datetime) -> dict[str, Attestation]:
     """What the owner stated about each account that has an attestation file. Raises InputError."""
+    from auditor import attestations
+
     paths = {account: attestation_path(config, account) for account in accounts}
     return {
         account.name: attestations.load(path, account_name=account.name, exchange=account.exchange, now=now)
@@ -90,6 +97,8 @@ def with_answers(
     config: Config, accounts: Sequence[AccountConfig], collected: Sequence[Snapshot], now: datetime
 ) -> list[Snapshot]:
     """Snapshots already collected, with what the owner has stated since."""
+    from auditor.snapshots import restate
+
     stated = attested(config, accounts, now)
     return [restate(snapshot, stated.get(snapshot.name), now) for snapshot in collected]
 
@@ -105,16 +114,30 @@ def judge(evidence: Evidence, run: Run) -> Report:
     policies = {name: venue.policy_facts() for name, venue in venues.items()}
     rules = {rule.id: rule for rule in run.rules}
     facts = _analyst(run).model.facts
-    accounts = []
-    with Evaluation(evidence, run.rules, policies, also=facts) as evaluation:
+    with few.evaluation(evidence, run.rules, policies, also=facts) as evaluation:
         read = threats.readings(evaluation, facts)
-        for snapshot, subjects, reading in zip(evidence.snapshots(), evaluation.documents(), read, strict=True):
-            accounts.append(_account(snapshot, subjects, reading, rules, venues.get(snapshot.exchange), run))
-    accounts.sort(key=_worst_first)
+        judged = zip(evidence.snapshots(), evaluation.documents(), read, strict=True)
+        return report_on(
+            (
+                _account(snapshot, subjects, reading, rules, venues.get(snapshot.exchange), run)
+                for snapshot, subjects, reading in judged
+            ),
+            run,
+        )
+
+
+def report_on(accounts: Iterable[AccountReport], run: Run, *, of: Summary | None = None) -> Report:
+    """The report on accounts that were judged. `of` sums up all of them where they are too many to be shown."""
+    gathering, sum_ = Gathering(worst_first), Sum()
+    for account in accounts:
+        gathering.add(account)
+        sum_.add(account)
+    ordered = gathering.done()
+    of = of or sum_.done(ordered)
     ruleset = loader.digest(run.rules)
     finished = datetime.now(UTC) if not run.sample else run.now
     info = RunInfo(
-        id=hashlib.sha256(f"{run.now.isoformat()} {ruleset} {len(accounts)}".encode()).hexdigest()[:12],
+        id=hashlib.sha256(f"{run.now.isoformat()} {ruleset} {of.accounts}".encode()).hexdigest()[:12],
         started_at=run.now,
         finished_at=finished,
         version=__version__,
@@ -122,15 +145,16 @@ def judge(evidence: Evidence, run: Run) -> Report:
         formula=score.FORMULA,
         sample=run.sample,
     )
-    idle = waivers.problems(accounts, run.waivers, run.now, everything=run.everything)
-    return Report(run=info, summary=summary(accounts), accounts=tuple(accounts), problems=idle)
+    idle = waivers.problems(ordered, run.waivers, run.now, everything=run.everything)
+    return Report(run=info, summary=of, accounts=ordered, problems=idle)
 
 
 def _analyst(run: Run) -> Analyst:
     return run.analyst or threats.analyst()
 
 
-def _worst_first(account: AccountReport) -> tuple[Any, ...]:
+def worst_first(account: AccountReport) -> tuple[Any, ...]:
+    """What accounts are sorted by."""
     held = account.score
     place = (held.low is None, round(held.low or 0.0, 1), held.high or 0.0)  # as it is printed, then by what is certain
     return (*place, account.name, account.exchange, account.collected_at)
@@ -176,7 +200,7 @@ def _score(found: Sequence[Finding], rules: Mapping[str, Rule], snapshot: Snapsh
     for finding in found:
         by_rule[finding.rule].append(finding.outcome)
     stated = {fact for path, source in snapshot.sources.items() if source.by in _OWNER for fact in _stands_for(path)}
-    attested_rules = {id_ for id_, rule in rules.items() if stated & set(advice.resting_on(rule))}
+    attested_rules = {id_ for id_, rule in rules.items() if stated and stated & advice.resting_on(rule)}
     return score.score(
         {rule: score.of_account(seen) for rule, seen in by_rule.items()}, rules, frozenset(attested_rules)
     )
@@ -196,51 +220,81 @@ def _inventory(snapshot: Snapshot) -> Inventory:
 
 def summary(accounts: Sequence[AccountReport]) -> Summary:
     """What a run says in a line of its accounts, worst first."""
-    failing = [
-        (account, finding) for account in accounts for finding in account.findings if finding.outcome is Outcome.FAIL
-    ]
-    counts = Counter(finding.severity for _, finding in failing)
-    open_rules = {
-        (account.name, finding.rule)
-        for account in accounts
-        for finding in account.findings
-        if finding.outcome in {Outcome.UNKNOWN, Outcome.ERROR}
-    }
-    coverages = [account.score.coverage for account in accounts if account.score.coverage is not None]
-    return Summary(
-        accounts=len(accounts),
-        worst=(accounts[0].name, accounts[0].score) if accounts else None,
-        findings={severity: counts[severity] for severity in Severity},
-        unknown_rules=len(open_rules - {(account.name, finding.rule) for account, finding in failing}),
-        incomplete_accounts=tuple(sorted(account.name for account in accounts if _incomplete(account))),
-        coverage=min(coverages, default=None),
-        grades=dict(Counter(account.score.grade for account in accounts if account.score.grade)),
-    )
+    sum_ = Sum()
+    for account in accounts:
+        sum_.add(account)
+    return sum_.done(accounts)
 
 
-def _incomplete(account: AccountReport) -> bool:
+@dataclass(slots=True)
+class Sum:
+    """The summary of accounts as they come, in any order."""
+
+    accounts: int = 0
+    failing: Counter[Severity] = field(default_factory=Counter)
+    unknown_rules: int = 0
+    incomplete: list[str] = field(default_factory=list)
+    coverage: float | None = None
+    grades: Counter[str] = field(default_factory=Counter)
+
+    def add(self, account: AccountReport) -> None:
+        fails = [finding for finding in account.findings if finding.outcome is Outcome.FAIL]
+        open_ = {finding.rule for finding in account.findings if finding.outcome in _UNDECIDED}
+        self.accounts += 1
+        self.failing.update(finding.severity for finding in fails)
+        self.unknown_rules += len(open_ - {finding.rule for finding in fails})
+        self.incomplete += [account.name] if is_incomplete(account) else []
+        shares = [share for share in (self.coverage, account.score.coverage) if share is not None]
+        self.coverage = min(shares, default=None)
+        self.grades.update([account.score.grade] if account.score.grade else [])
+
+    def join(self, other: Sum) -> None:
+        """Takes in the sum of other accounts."""
+        self.accounts += other.accounts
+        self.failing.update(other.failing)
+        self.unknown_rules += other.unknown_rules
+        self.incomplete += other.incomplete
+        self.coverage = min((share for share in (self.coverage, other.coverage) if share is not None), default=None)
+        self.grades.update(other.grades)
+
+    def done(self, worst_first: Sequence[AccountReport]) -> Summary:
+        worst = worst_first[0] if worst_first else None
+        return Summary(
+            accounts=self.accounts,
+            worst=(worst.name, worst.score) if worst else None,
+            findings={severity: self.failing[severity] for severity in Severity},
+            unknown_rules=self.unknown_rules,
+            incomplete_accounts=tuple(sorted(self.incomplete)),
+            coverage=self.coverage,
+            grades=dict(self.grades),
+        )
+
+
+def is_incomplete(account: AccountReport) -> bool:
     """Whether something that could have been seen was not: a call failed, or a rule ended in error."""
     failed = any(problem.reason not in _DELIBERATE for problem in account.problems)
     return failed or any(finding.outcome is Outcome.ERROR for finding in account.findings)
 
 
-def exit_code(report: Report, *, fail_on: Severity, min_coverage: float) -> int:
+def exit_code(report: Report, *, fail_on: Severity, min_coverage: float, also: Iterable[Severity] = ()) -> int:
     """Contract 3: the worst failing severity at or above `fail_on`; else 4 where the evidence is incomplete; else 0.
 
-    A waived failure does not count.
+    A waived failure does not count. `also` are the severities that fail for accounts the report does not show.
     """
-    failing = {
-        finding.severity
-        for account in report.accounts
-        for finding in account.findings
-        if finding.outcome is Outcome.FAIL and finding.severity in _EXIT and not finding.waiver
-    }
+    failing = {severity for severity in also if severity in FAILING}
+    gravest = min((one for one in FAILING if report.summary.findings.get(one)), key=lambda one: one.rank, default=None)
+    for account in report.accounts if gravest else ():
+        failing |= {
+            finding.severity
+            for finding in account.findings
+            if finding.outcome is Outcome.FAIL and finding.severity in FAILING and not finding.waiver
+        }
+        if gravest in failing:  # nothing worse can come: of a fleet, one account is mostly enough
+            break
     worst = min(failing, key=lambda severity: severity.rank, default=None)
     if worst is not None and worst.rank <= fail_on.rank:
-        return _EXIT[worst]
-    covered = all(
-        account.score.coverage is None or account.score.coverage >= min_coverage for account in report.accounts
-    )
+        return FAILING[worst]
+    covered = report.summary.coverage is None or report.summary.coverage >= min_coverage
     return INCOMPLETE if report.summary.incomplete_accounts or not covered else 0
 
 
@@ -249,6 +303,10 @@ def questions_for(config: Config, account: AccountConfig, now: datetime | None =
 
     Facts that a key of this exchange shows are left out, unless the venue file says where the owner has to look.
     """
+    from auditor import collect
+    from auditor.credentials import Sources
+    from auditor.identity import Identity
+
     now = now or datetime.now(UTC)
     stated = attested(config, [account], now)
     identity = Identity.ephemeral("questions")

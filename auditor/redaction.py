@@ -18,6 +18,7 @@ _MASK = "•••"
 _SHORTEST_SCRUBBED = 6  # shorter values would blank ordinary words
 _TEXT_A_SECRET = 40  # characters in which the beginnings of spellings are looked up in the time that one secret takes
 
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.~-]+")  # what neither a URL nor JSON writes otherwise
 _WORD = r"""[^\s@<>"'(),;:\[\]{}|\\]"""
 _EMAIL = re.compile(rf"{_WORD}{{1,64}}@{_WORD}{{1,253}}")  # any script, any host: `root@localhost` is an address too
 _PHONE = re.compile(r"(?<![\w.:+\-])\+\d(?:[ \-()]{0,2}\d){7,14}(?!\w)")
@@ -26,16 +27,20 @@ _PHONE = re.compile(r"(?<![\w.:+\-])\+\d(?:[ \-()]{0,2}\d){7,14}(?!\w)")
 class Secret:
     """A value that cannot be printed, formatted, pickled, copied into JSON or compared by timing."""
 
-    __slots__ = ("__weakref__", "_value")
+    __slots__ = ("__weakref__", "_spelled", "_value")
     _live: ClassVar[weakref.WeakSet[Secret]] = weakref.WeakSet()
     _begins: ClassVar[dict[int, weakref.WeakSet[Secret]]] = {}
     """Hash of how a spelling of it begins -> the live secrets of which one begins so."""
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._spelled = _spellings(value)
         Secret._live.add(self)
-        for spelling in _spellings(value):
-            Secret._begins.setdefault(hash(spelling[:_SHORTEST_SCRUBBED]), weakref.WeakSet()).add(self)
+        for spelling in self._spelled:
+            begin = hash(spelling[:_SHORTEST_SCRUBBED])
+            if begin not in Secret._begins:
+                Secret._begins[begin] = weakref.WeakSet()
+            Secret._begins[begin].add(self)
 
     def reveal(self) -> str:
         """The value itself. For the signer and the HMAC only; an architecture test holds that."""
@@ -70,15 +75,17 @@ def scrub(text: str, *, of: Iterable[Secret] | None = None) -> str:
     `of` names the secrets to look for, where there are too many to look for all of them in every text.
     """
     for secret in _suspects(text) if of is None else of:
-        for spelling in _spellings(secret.reveal()):
+        for spelling in secret._spelled:  # noqa: SLF001  (same module)
             text = text.replace(spelling, _MASK)
     return mask_personal(text)
 
 
-def _spellings(value: str) -> set[str]:
+def _spellings(value: str) -> frozenset[str]:
     """How a secret may stand in a text; none of one that is so short that ordinary words would be masked."""
     if len(value) < _SHORTEST_SCRUBBED:
-        return set()
+        return frozenset()
+    if _UNQUOTED.fullmatch(value):  # most keys: every spelling is the same
+        return frozenset((value,))
     found = {
         value,
         quote(value, safe="", errors="surrogatepass"),
@@ -86,7 +93,7 @@ def _spellings(value: str) -> set[str]:
         json.dumps(value)[1:-1],
         *value.splitlines(),
     }
-    return {spelling for spelling in found if len(spelling) >= _SHORTEST_SCRUBBED}
+    return frozenset(spelling for spelling in found if len(spelling) >= _SHORTEST_SCRUBBED)
 
 
 def _suspects(text: str) -> list[Secret]:
@@ -104,8 +111,9 @@ def _suspects(text: str) -> list[Secret]:
 
 def mask_personal(text: str) -> str:
     """Text with e-mail addresses cut to their first letter and phone numbers to their last two digits."""
-    text = _EMAIL.sub(lambda found: f"{found[0][0]}{_MASK}", text)
-    return _PHONE.sub(lambda found: f"+{_MASK}{found[0][-2:]}", text)
+    if "@" in text:
+        text = _EMAIL.sub(lambda found: f"{found[0][0]}{_MASK}", text)
+    return _PHONE.sub(lambda found: f"+{_MASK}{found[0][-2:]}", text) if "+" in text else text
 
 
 def shortened(text: str, *, limit: int = 400) -> str:
@@ -131,6 +139,8 @@ def printable(text: str, *, limit: int = 200) -> str:
 
     Removed characters become visible (`\x1b`, `\u202e`), so that a label that tries something looks like it.
     """
+    if text.isascii() and text.isprintable() and len(text) <= limit:
+        return text
     shown, marks = [], 0
     for char in text[:limit]:
         marks = marks + 1 if unicodedata.category(char) in _MARKS else 0

@@ -6,6 +6,7 @@ keys and addresses come in here and go no further: a keyed fingerprint and four 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -111,10 +112,10 @@ def suspect_incidents(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """Refused keys read with care: where a venue reports trouble, or refuses two accounts alike in one run, the refusal
     says more about the venue than about the keys.
     """
-    refused = [snapshot.exchange for snapshot in snapshots if _refused(snapshot)]
+    refused = Counter(snapshot.exchange for snapshot in snapshots if _refused(snapshot))
     return [
         _as_incident(snapshot)
-        if _refused(snapshot) and (refused.count(snapshot.exchange) > 1 or snapshot.venue.get("status") in _TROUBLED)
+        if _refused(snapshot) and (refused[snapshot.exchange] > 1 or snapshot.venue.get("status") in _TROUBLED)
         else snapshot
         for snapshot in snapshots
     ]

@@ -70,14 +70,49 @@ CLAIMS = (
         most=1.5,
     ),
     Claim(
-        name="all shipped rules over 100,000 keys from JSON lines, validation included",
-        floor="msgspec checking and decoding the same lines",
-        measure=evaluation.ratio,
+        name="a plain sequential ccxt script with the same calls, one account: its time, judging nothing",
+        floor="ours, judged",
+        measure=lambda: audit.against_a_script(("okx",)),
     ),
     Claim(
-        name="2,000 accounts in one process: requests for each second of its CPU",
+        name="the same for four accounts of four venues",
+        floor="ours, judged",
+        measure=audit.against_a_script,
+        least=1.0,
+    ),
+    Claim(
+        name="all shipped rules over 1,000,000 keys from JSON lines, validation included, by the clock",
+        floor="msgspec checking and decoding the same lines",
+        measure=evaluation.against_msgspec,
+        most=2.5,
+    ),
+    Claim(
+        name="the same as processor time",
+        floor="msgspec checking and decoding the same lines",
+        measure=evaluation.against_msgspec_on_a_processor,
+    ),
+    Claim(
+        name="all shipped rules over 1,000,000 keys from Parquet, by the clock",
+        floor="pyarrow reading the same file",
+        measure=evaluation.against_pyarrow,
+        most=3.0,
+    ),
+    Claim(
+        name="gigabytes held by a census of 1,000,000 keys, written",
+        floor="one",
+        measure=evaluation.gigabytes,
+        most=1.0,
+    ),
+    Claim(
+        name="2,000 accounts of three venues in one process: requests for each second of its CPU, journal included",
         floor="one",
         measure=fleet.ratio,
+        least=5000,
+    ),
+    Claim(
+        name="the same: CPU a request",
+        floor="the bare HTTP client, same process and server",
+        measure=fleet.against_the_floor,
     ),
     Claim(
         name="allowed rate that is used where a limit binds",

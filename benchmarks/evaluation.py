@@ -1,16 +1,26 @@
-"""All shipped rules over 100,000 keys from JSON lines, validation included, against msgspec decoding the same lines as strictly."""
+"""All shipped rules over a million keys, validation included, against what only decodes the same bytes.
+
+Run as `python -m benchmarks.evaluation lines FOLDER` it is one measurement in a process of its own.
+"""
 
 from __future__ import annotations
 
+import atexit
 import json
 import random
+import resource
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from auditor import census
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
 from auditor.exchanges import _venue
@@ -19,39 +29,129 @@ from auditor.model.report import Outcome
 from auditor.pipeline import rule_files
 
 EXCHANGES = ("binance", "bybit", "kraken", "okx")
-ACCOUNTS, KEYS_EACH = 20_000, 5
+KEYS, KEYS_EACH = 1_000_000, 5
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
-def ratio() -> float:
-    path = _file()
-    lines = path.read_bytes().splitlines()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a process took: seconds by the clock and of processors, its children's included, and megabytes it held."""
+
+    clock: float
+    processor: float
+    megabytes: int
+
+
+def against_msgspec(keys: int = KEYS) -> float:
+    """All shipped rules, from lines to outcomes, against msgspec decoding the same lines as strictly: by the clock, on
+    the same processors, of which msgspec can use one.
+    """
+    return _costs("lines", keys).clock / _costs("msgspec", keys).clock
+
+
+def against_msgspec_on_a_processor(keys: int = KEYS) -> float:
+    """The same as processor time, where it does not matter how many there are."""
+    return _costs("lines", keys).processor / _costs("msgspec", keys).processor
+
+
+def against_pyarrow(keys: int = KEYS) -> float:
+    """From a Parquet file of the same documents, against pyarrow reading it."""
+    return _costs("parquet", keys).clock / _costs("pyarrow", keys).clock
+
+
+def gigabytes(keys: int = KEYS) -> float:
+    """The most memory that any process of a whole census holds: read, judged, scored and written."""
+    return _costs("census", keys).megabytes / 1000
+
+
+def _costs(what: str, keys: int) -> Cost:
+    """One of the measurements below in a process of its own: nothing is warm and nothing is left over."""
+    place = _files(keys)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.evaluation", what, str(place)], check=True, capture_output=True, text=True
+    )
+    return Cost(**json.loads(done.stdout))
+
+
+def _msgspec(place: Path) -> None:
     decode = document.decoder().decode
-    begun = time.perf_counter()
-    for line in lines:
-        decode(line)
-    floor = time.perf_counter() - begun
-    del lines
+    with (place / "evidence.jsonl").open("rb") as lines:
+        for line in lines:
+            decode(line)
+
+
+def _pyarrow(place: Path) -> None:
+    import pyarrow.parquet
+
+    assert pyarrow.parquet.read_table(place / "evidence.parquet").num_rows
+
+
+def _judged(path: Path) -> None:
     rules = rule_files(None)
     policies = {name: _venue.load(name).policy_facts() for name in EXCHANGES}
-    begun = time.perf_counter()
     with Evidence(NOW).add_files([path]) as evidence, Evaluation(evidence, rules, policies) as evaluation:
         counts = evaluation.counts()
-    took = time.perf_counter() - begun
+        keys = KEYS_EACH * len(evidence)
     assert counts["key-trade-without-ip-binding"][Outcome.FAIL] > 0
-    assert sum(counts["key-unrecognised"].values()) >= ACCOUNTS * KEYS_EACH
-    return took / floor
+    assert sum(counts["key-unrecognised"].values()) >= keys
+
+
+def _census(place: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder, Evidence(NOW).add_files([place / "evidence.jsonl"]) as evidence:
+        tally = census.take(evidence, rule_files(None), Path(folder) / "out", floor=0.5)
+    assert tally.subjects["api_key"] == KEYS_EACH * tally.accounts
+
+
+_WHAT = {
+    "msgspec": _msgspec,
+    "pyarrow": _pyarrow,
+    "lines": lambda place: _judged(place / "evidence.jsonl"),
+    "parquet": lambda place: _judged(place / "evidence.parquet"),
+    "census": _census,
+}
+
+
+def main() -> None:
+    """One measurement in this process, its costs as JSON on stdout. What is imported is not part of it."""
+    what, place = sys.argv[1:]
+    if what == "pyarrow":
+        import pyarrow.parquet  # noqa: F401
+    import duckdb  # noqa: F401
+
+    begun, used = time.perf_counter(), _processors()
+    _WHAT[what](Path(place))
+    clock, processor = time.perf_counter() - begun, _processors() - used
+    print(json.dumps({"clock": clock, "processor": processor, "megabytes": _peak()}))
+
+
+def _peak() -> int:
+    """The most that this process held. What `getrusage` says may be its parent's."""
+    told = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(told.split()[1]) // 1024
+
+
+def _processors() -> float:
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
 
 
 @cache
-def _file() -> Path:
+def _files(keys: int) -> Path:
+    """Evidence of so many keys, as lines and as Parquet; gone with this process."""
+    import duckdb
+
     folder = Path(tempfile.mkdtemp(prefix="auditor-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     chance = random.Random(1)
-    path = folder / "evidence.jsonl"
-    with path.open("w") as stream:
-        for number in range(ACCOUNTS):
+    lines, table = folder / "evidence.jsonl", folder / "evidence.parquet"
+    with lines.open("w") as stream:
+        for number in range(keys // KEYS_EACH):
             stream.write(json.dumps(_document(number, chance)) + "\n")
-    return path
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT * FROM read_json('{lines}')) TO '{table}' (FORMAT parquet)")
+    return folder
 
 
 def _document(number: int, chance: random.Random) -> dict[str, Any]:
@@ -102,3 +202,7 @@ def _key(place: int, chance: random.Random) -> dict[str, Any]:
 
 def _seen(facts: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if chance.random() < 0.75}
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +31,11 @@ class Bound:
     by: str
 
 
-def bound(exchange: str, connector: Connector) -> Bound:
-    """Accounts a day from one address, by the documented limits and our share of them."""
+def bound(exchange: str, connector: Connector, asked: Sequence[Endpoint] | None = None) -> Bound:
+    """Accounts a day from one address, by the documented limits and our share of them; `asked` if not all there is."""
     slowest, by = math.inf, "our own processor: limits are counted by key"
     limits: dict[str, float] = {}
-    for one in _asked(connector):
+    for one in asked or _asked(connector):
         if one.limit.per != "key":
             pool = one.limit.pool or one.name
             limits[pool] = limits.get(pool, 0.0) + one.limit.seconds / (SHARE * one.limit.calls)
@@ -50,15 +50,16 @@ def _asked(connector: Connector) -> list[Endpoint]:
     return [one for one in connector.endpoints if not one.public]
 
 
-def simulated(connector: Connector, accounts: int) -> float:
+def simulated(connector: Connector, accounts: int, asked: Sequence[Endpoint] | None = None) -> float:
     """Seconds, on a clock that jumps, in which `accounts` are read through the real budget from one address."""
+    questions = asked or _asked(connector)
 
     async def fleet() -> float:
         budgets, turn = Budgets(), asyncio.Semaphore(collect.in_flight(connector))
 
         async def one(number: int) -> None:
             async with turn:
-                for endpoint in _asked(connector):
+                for endpoint in questions:
                     await budgets.take(endpoint.name, endpoint.limit, str(number))
                     await asyncio.sleep(LATENCY)
 

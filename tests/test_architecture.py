@@ -14,9 +14,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     ("errors",),
-    ("endpoints", "files", "redaction", "yamlio"),
+    ("endpoints", "files", "redaction", "spool", "yamlio"),
     ("model", "vault"),
-    ("ruleset", "engine", "reports", "credentials", "exchanges._ccxt", "exchanges._shape", "exchanges._venue"),
+    ("ruleset",),
+    (
+        "engine",
+        "reports",
+        "credentials",
+        "lookalikes",
+        "exchanges._ccxt",
+        "exchanges._shape",
+        "exchanges._venue",
+    ),
     (
         "attestations",
         "cases",
@@ -30,7 +39,7 @@ LAYERS = (
         "waivers",
         "exchanges._base",
     ),
-    ("exchanges._signer", "exchanges._budget", "exchanges._body", "exchanges._hosts"),
+    ("exchanges._signer", "exchanges._budget", "exchanges._body", "exchanges._hosts", "exchanges._silence"),
     ("exchanges._gate",),
     ("exchanges._transport", "exchanges.*"),
     ("exchanges._load", "twin"),
@@ -51,6 +60,8 @@ OWNERS = {
     "cryptography": {"signing", "vault.crypto", "exchanges._signer", "twin"},
     "dask": {"fleet"},
     "distributed": {"fleet"},
+    "fsspec": {"fleet"},
+    "pyarrow": {"fleet"},
     "sqlalchemy": {"history"},
     "aiohttp": {"exchanges._transport", "exchanges._body", "exchanges._hosts", "twin"},
     "yarl": {"exchanges._transport"},
@@ -72,6 +83,8 @@ HEAVY = {
     "cryptography",
     "dask",
     "distributed",
+    "fsspec",
+    "pyarrow",
     "sqlalchemy",
     "aiohttp",
     "duckdb",
@@ -201,8 +214,10 @@ def test_no_library_is_used_that_is_not_declared() -> None:
     import sys
     import tomllib
 
-    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["dependencies"]
-    known = {name.split(">")[0].strip().lower() for name in declared} | {"yaml", "pyyaml", "yarl", "markupsafe"}
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["fleet"]]
+    known = {name.split(">")[0].strip().lower() for name in declared}
+    known |= {"yaml", "pyyaml", "yarl", "markupsafe", "fsspec"}  # what those bring along
     for path in FILES:
         for target, _ in imports(path):
             library = target.partition(".")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 from dataclasses import replace
@@ -81,3 +82,46 @@ def test_a_key_that_is_given_twice_makes_its_calls_one_at_a_time() -> None:
         )
     assert not [problem for snapshot in read for problem in snapshot.problems if problem.reason == "clock_skew"]
     assert all(snapshot.api_keys for snapshot in read)
+
+
+def test_collecting_leaves_the_garbage_collector_as_it_was() -> None:
+    before = gc.get_threshold(), gc.isenabled()
+    with pytest.raises(RuntimeError), collect._undisturbed():  # noqa: PT012
+        assert gc.get_threshold()[0] > before[0][0]
+        raise RuntimeError
+    assert (gc.get_threshold(), gc.isenabled()) == before
+    with collect._undisturbed():
+        during = gc.get_threshold()
+        with collect._undisturbed():
+            assert gc.get_threshold() == during
+        assert gc.get_threshold() == during
+    assert gc.get_threshold() == before[0]
+
+
+def test_a_sheet_is_cleaned_in_one_piece_as_it_would_be_piece_by_piece() -> None:
+    """Texts are searched together first: what is found so must be what each of them would show."""
+    from auditor.exchanges._base import Sheet
+    from auditor.redaction import Secret, scrub
+
+    own = [Secret("first-secret/0123"), Secret("second\nof two lines")]
+    odd = [
+        "a@b.example",
+        "call +49 151 23456789",
+        "first-secret/0123",
+        "x first-secret%2F0123 y",
+        "second",
+        "of two lines",
+    ]
+    plain = ["label", "198.51.100.20", "a@", "+", "second ", "of two", "PUBLIC-ID-0001", "…0001"]
+    for one in [*odd, *plain]:
+        sheet = Sheet(account={"kind": "main", "note": one, "list": ["plain", one, [one]]})
+        row = {"label": one, "tags": [one, "b"], "public_id": "PUBLIC-ID-0001", "can_read": True, "goes_to": one}
+        sheet.rows["api_key"] = [dict(row), {"label": "beside"}]
+        collect._clean(sheet, own)
+        masked = scrub(one.replace("PUBLIC-ID-0001", "…0001"), of=own)
+        assert sheet.account == {
+            "kind": "main",
+            "note": scrub(one, of=own),
+            "list": ["plain", scrub(one, of=own), [scrub(one, of=own)]],
+        }
+        assert sheet.rows["api_key"] == [{**row, "label": masked, "tags": [masked, "b"]}, {"label": "beside"}]

@@ -2,12 +2,16 @@
 
 import os
 import subprocess
+import time
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor import exposure
+from auditor import exposure, lookalikes
 from auditor.exposure import Found, look
 from auditor.redaction import Secret
 
@@ -46,6 +50,33 @@ def test_a_secret_in_a_file(tmp_path, text, name):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="latin-1")
     assert seen(tmp_path).secrets == (Found(whose="main-okx: secret", place=str(path)),)
+
+
+SPELLED = {
+    "for a URL": b"s3cret%2FValue%2Bwith%3Dodd-chars_0001",
+    "for the path of a URL": f"https://h/{quote(SECRET)}".encode(),
+    "in JSON of PHP": rb'{"s":"s3cret\/Value+with=odd-chars_0001"}',
+    "by PowerShell": f"OKX_SECRET={SECRET}\r\n".encode("utf-16"),
+    "in a Kubernetes secret": b"data:\n  s: " + b64encode(SECRET.encode()),
+    "in one made with echo": b"data:\n  s: " + b64encode(f"{SECRET}\n".encode()),
+}
+
+
+@pytest.mark.parametrize("how", SPELLED)
+def test_a_secret_as_files_spell_it(tmp_path, how):
+    (tmp_path / "file").write_bytes(b"before\n" + SPELLED[how] + b"\nafter")
+    assert {one.whose for one in seen(tmp_path).secrets} == {"main-okx: secret"}
+
+
+def test_a_secret_that_a_shell_must_be_told_of(tmp_path):
+    (tmp_path / ".zsh_history").write_text(r": 1732100000:0;export S=pa\$\$w\ rd\!0001")
+    assert look([], {"a": Secret("pa$$w rd!0001")}, home=tmp_path).secrets
+
+
+@pytest.mark.parametrize("at", [0, exposure.PIECE - 10, exposure.PIECE, 2 * exposure.PIECE - 1, 2 * exposure.PIECE + 5])
+def test_a_log_however_long_is_read_to_its_end(tmp_path, at):
+    (tmp_path / "bot.log").write_bytes(b"x" * at + SECRET.encode() + b"y" * (exposure.PIECE // 2))
+    assert len(seen(tmp_path).secrets) == 1
 
 
 def test_what_is_not_quite_it_is_not_found(tmp_path):
@@ -91,8 +122,58 @@ def test_a_secret_that_git_still_knows(tmp_path, where):
         file.unlink()
     found = seen(tmp_path)
     assert {one.whose for one in found.secrets} == {"main-okx: secret"}
-    assert all("git object" in one.place for one in found.secrets)
+    assert any("git object" in one.place for one in found.secrets)
+    assert all("git object" in one.place or "/.git/" in one.place for one in found.secrets)
     assert found.unread == ()
+
+
+def test_repositories_under_other_names(tmp_path):
+    """A mirror without a working tree, and the history of a submodule, which lies in that of its parent."""
+    for place in ("mirror.git", "work/.git/modules/lib"):
+        (tmp_path / place).mkdir(parents=True)
+        git(tmp_path / place, "init", "-q", "--bare")
+        blob = subprocess.run(
+            ["git", "hash-object", "-w", "--stdin"],
+            cwd=tmp_path / place,
+            input=SECRET.encode(),
+            check=True,
+            capture_output=True,
+        )
+        assert len(blob.stdout) > 40
+    places = [one.place for one in seen(tmp_path).secrets]
+    assert len(places) == 2 and "mirror.git" in places[0] and "modules/lib" in places[1]
+
+
+def test_a_large_object(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "dump.sql").write_bytes(b"x" * (exposure.PIECE - 5) + SECRET.encode() + b"y" * exposure.PIECE)
+    git(tmp_path, "add", ".")
+    (tmp_path / "dump.sql").unlink()
+    assert [one.whose for one in seen(tmp_path).secrets] == ["main-okx: secret"]
+
+
+def test_a_repository_that_never_answers(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    place = tmp_path / ".git/objects/ab"
+    place.mkdir()
+    os.mkfifo(place / ("c" * 38))
+    monkeypatch.setattr(exposure, "PATIENCE", 0.5)
+    started = time.monotonic()
+    assert any(".git" in one for one in seen(tmp_path).unread)
+    assert time.monotonic() - started < 30
+
+
+def test_files_of_the_system_are_not_read(tmp_path):
+    """They have no length, and some of them wait for ever."""
+    assert Path("/proc/self/status").stat().st_size == 0
+    held = {"a": Secret(Path("/proc/self/status").read_text().splitlines()[0])}
+    assert look([Path("/proc/self/status")], held, home=None).secrets == ()
+
+
+def test_a_history_that_is_a_link(tmp_path):
+    (tmp_path / "kept").write_text(SECRET)
+    (tmp_path / ".bash_history").symlink_to(tmp_path / "kept")
+    assert [one.place for one in seen(home=tmp_path).secrets] == [str(tmp_path / ".bash_history")]
 
 
 def test_git_is_asked_for_bytes_and_runs_nothing(tmp_path):
@@ -158,6 +239,10 @@ def test_a_folder_that_takes_too_long_is_said_to_be_unread(tmp_path, monkeypatch
         ("lib/site-packages/CCXT.mexc_futures-0.1.egg-info", "ccxt-mexc-futures"),
         ("lib/site-packages/ccxt_mexc_futures", "ccxt-mexc-futures"),
         ("bot/node_modules/js-web3.prc", "js-web3.prc"),
+        ("bot/node_modules/good/node_modules/js-web3.prc", "js-web3.prc"),
+        ("bot/node_modules/@good/one/node_modules/@wagni_bot/any", "@wagni_bot/*"),
+        ("bot/node_modules/.pnpm/js-web3.prc@1.0.0/node_modules/js-web3.prc", "js-web3.prc"),
+        ("usr/lib/python3/dist-packages/ccxt_mexc_futures", "ccxt-mexc-futures"),
         ("bot/node_modules/@wagni_bot/binance-sdk", "@wagni_bot/*"),
     ],
 )
@@ -165,6 +250,14 @@ def test_a_package_that_steals(tmp_path, place, name):
     (tmp_path / place).mkdir(parents=True)
     ((package, _where),) = seen(tmp_path).packages
     assert (package.name, package.seen < "2026-11-21", package.source.startswith("https://")) == (name, True, True)
+
+
+def test_links_between_packages_do_not_lead_in_circles(tmp_path):
+    package = tmp_path / "node_modules/good"
+    package.mkdir(parents=True)
+    (package / "node_modules").symlink_to(tmp_path / "node_modules")
+    (tmp_path / "node_modules/js-web3.prc").symlink_to(package)
+    assert len(seen(tmp_path).packages) == 1
 
 
 @pytest.mark.parametrize(
@@ -192,8 +285,8 @@ def test_files_of_the_program_that_others_can_read(tmp_path):
 
 
 def test_the_list_is_dated_and_sourced():
-    assert len(exposure.known_packages()) >= 5
-    for package in exposure.known_packages():
+    assert len(lookalikes.known_packages()) >= 5
+    for package in lookalikes.known_packages():
         assert package.ecosystem in {"pypi", "npm"}
         assert package.source.startswith("https://")
-        assert package.ecosystem != "pypi" or package.name == exposure._NORMAL.sub("-", package.name).lower()
+        assert package.ecosystem != "pypi" or package.name == lookalikes._NORMAL.sub("-", package.name).lower()

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from auditor import collect, demo
-from auditor.cli import _voice
 from auditor.credentials import Sources
 from auditor.errors import UsageError
 from auditor.exchanges import _load
@@ -160,23 +159,6 @@ def collected(accounts: list, twin: TwinVenue, *, keep: collect.Keep, had: Mappi
         keep=keep,
         had=had,
     )
-
-
-@pytest.mark.parametrize(
-    ("elapsed", "done", "total", "said"),
-    [
-        (5, 50, 100, ""),
-        (20, 5, 100, ""),
-        (20, 50, 100, "20 s"),
-        (400, 100, 1000, "60 min"),
-        (3600, 1000, 10_000, "9.0 h"),
-        (60, 100, 100, ""),
-    ],
-)
-def test_the_time_that_is_left_is_told_once_there_is_enough_to_tell_it_from(
-    elapsed: float, done: int, total: int, said: str
-) -> None:
-    assert _voice.remaining(elapsed, done, total) == said
 
 
 def test_how_many_are_read_at_once_leaves_every_account_its_time() -> None:

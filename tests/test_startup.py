@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from auditor.cli import _COMMANDS as COMMANDS
+from auditor.engine.few import MOST_DOCUMENTS
 from tests import stage
 from tests.cli.test_transcripts import EVIDENCE
 
@@ -35,6 +36,23 @@ HEAVY = {
     "pyarrow",
     "sqlalchemy",
 }
+OWN_RULE = """id: own-rule
+title: A key reads only
+severity: low
+lifecycle: stable
+since: "1"
+applies_to: api_key
+require: NOT api_key.can_trade
+message: "{api_key.label} can trade"
+why: it need not
+how_we_know: the exchange says so
+fix: {effort: low, text: take the permission away, steps: {default: [take it away]}}
+controls: []
+cases:
+  - {name: reads, api_keys: [{can_trade: false}], expect: pass}
+  - {name: trades, api_keys: [{can_trade: true}], expect: fail}
+  - {name: who knows, api_keys: [{}], expect: unknown}
+"""
 ROUNDS = 9
 ROOM = 2.0
 """Times the start of a process that imports click alone."""
@@ -54,6 +72,10 @@ sys.stderr.write(json.dumps(sorted({{name.partition('.')[0] for name in sys.modu
 def mine(tmp_path: Path) -> stage.Stage:
     made = stage.Stage(tmp_path)
     made.write("evidence.yaml", EVIDENCE)
+    one = {"schema": "auditor/evidence/1", "account": {"name": "main", "exchange": "okx"}}
+    made.write("evidence.jsonl", json.dumps(one) + "\n")
+    made.write("many.jsonl", (json.dumps(one) + "\n") * (MOST_DOCUMENTS + 1))
+    made.write("own/own-rule.yaml", OWN_RULE)
     made.write("mine.yaml", "id: mine\nrequire: api_key.ip_bound AND NOT api_key.can_withdraw\napplies_to: api_key\n")
     made.run("evaluate", "evidence.yaml", "-f", "json", "-o", "report.json", "--fail-on", "critical")
     return made
@@ -79,14 +101,17 @@ def imported(mine: stage.Stage, *args: str) -> set[str]:
         (("--help",), set()),
         ((), set()),
         (("nonsense",), set()),
-        (("exchanges",), {"yaml"}),
-        (("exchanges", "okx"), {"yaml"}),
-        (("rules", "list"), {"yaml"}),
-        (("rules", "show", "auth-sms-weakest"), {"yaml"}),
+        (("exchanges",), set()),
+        (("exchanges", "okx"), set()),
+        (("rules", "list"), set()),
+        (("rules", "show", "auth-sms-weakest"), set()),
         (("rules", "check", "mine.yaml"), {"yaml", "sqlglot"}),
         (("report", "report.json"), {"yaml", "msgspec"}),
-        (("evaluate", "evidence.yaml"), {"yaml", "duckdb", "msgspec"}),
-        (("evaluate", "evidence.yaml", "-f", "html"), {"yaml", "duckdb", "msgspec", "jinja2"}),
+        (("evaluate", "evidence.jsonl"), set()),
+        (("evaluate", "evidence.yaml"), {"yaml"}),
+        (("evaluate", "evidence.jsonl", "-f", "html"), {"jinja2"}),
+        (("evaluate", "evidence.jsonl", "--rules", "own"), {"yaml", "sqlglot"}),
+        (("evaluate", "many.jsonl"), {"duckdb", "msgspec"}),
         (("waivers", "list"), {"yaml"}),
         (("history", "list"), {"yaml", "sqlalchemy"}),
         (("schedule", "cron"), {"yaml"}),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from tests import bounds, supply
 
@@ -111,23 +113,30 @@ def test_every_direct_dependency_is_argued_for_in_one_row() -> None:
 
 
 def test_the_lowest_versions_are_the_declared_ones() -> None:
-    """What pyproject.toml says is the least is what is tried, unless another package needs more."""
-    lowest = supply.pins(ROOT / "requirements" / "lowest.txt")
-    declared = {
-        found[1].lower(): found[2]
-        for one in [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["test"]]
-        if (found := re.match(r"([A-Za-z0-9_-]+)\s*>=\s*([0-9.]+)", one))
-    }
-    assert declared.keys() <= lowest.keys()
-    for name, version in declared.items():
-        told, tried = ([int(part) for part in re.findall(r"\d+", one)] for one in (version, lowest[name]))
-        assert tried >= told, name
-    exact = [
-        name
-        for name, version in declared.items()
-        if (lowest[name] + ".0.0").startswith(version + ".") or lowest[name] == version
-    ]
-    assert len(exact) == len(declared), sorted(declared.keys() - set(exact))
+    """What pyproject.toml says is the least is what is tried, of the program, its extras and its tests: no more and no less."""
+    declared, tried = floors(bounds.declared()), supply.pins(bounds.LOWEST)
+    assert {"pyarrow", "dask", "psycopg", "pytest", "hatchling"} <= declared.keys()
+    assert declared == {name: Version(tried[name]) for name in declared}
+
+
+def floors(declared: list[str]) -> dict[str, Version]:
+    """Name and lowest allowed version of each requirement: every one has one."""
+    found: dict[str, Version] = {}
+    for one in map(Requirement, declared):
+        (lowest,) = [said.version for said in one.specifier if said.operator == ">="]
+        found[one.name.lower()] = Version(lowest)
+    return found
+
+
+@pytest.mark.parametrize("file", ["run.txt", "dev.txt"])
+def test_the_locked_versions_are_allowed(file: str) -> None:
+    locked = supply.pins(ROOT / "requirements" / file)
+    groups = PROJECT["dependency-groups"]
+    asked = [*PROJECT["project"]["dependencies"], *groups["install"]]
+    if file == "dev.txt":
+        asked = [*bounds.declared(), *groups["check"]]
+    for one in map(Requirement, asked):
+        assert one.specifier.contains(locked[one.name.lower()]), f"{one} is locked as {locked[one.name.lower()]}"
 
 
 def test_the_quick_half_is_there() -> None:

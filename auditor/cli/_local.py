@@ -40,7 +40,7 @@ def look(
     folders: Sequence[Path],
     known: tuple[Sources, Identity],
 ) -> tuple[list[Snapshot], tuple[RunProblem, ...]]:
-    """The snapshots with what lies open on this machine, and what to say of it. Raises UsageError, CredentialError."""
+    """The snapshots with what lies open on this machine, and what to say of it. Raises UsageError."""
     from auditor import local
 
     if not folders:

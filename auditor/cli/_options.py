@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from auditor import config
 from auditor.cli import _passphrase, _sealing, _voice
-from auditor.credentials import Sources
 from auditor.errors import CredentialError, UsageError
-from auditor.model.report import Report
 from auditor.model.rule import Severity
 from auditor.redaction import printable
 
 if TYPE_CHECKING:
+    from auditor.credentials import Sources
+    from auditor.model.report import Report
+    from auditor.model.settings import AccountConfig, Config
     from auditor.signing import Signer
+    from auditor.vault import Vault
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -104,13 +106,16 @@ def reported(command: _Command) -> _Command:
 
 def _known(_context: click.Context, _option: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """The ids of frameworks, held to those there are before any work is done."""
+    if not names:
+        return ()
     from auditor.reports import _frameworks
 
-    return _frameworks.chosen(names) if names else ()
+    return _frameworks.chosen(names)
 
 
-def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
+def settings(config_path: Path | None, hosts: Sequence[str]) -> Config:
     """The configuration that a command runs with."""
+    from auditor import config
     from auditor.exchanges import _venue
 
     try:
@@ -121,28 +126,30 @@ def settings(config_path: Path | None, hosts: Sequence[str]) -> config.Config:
     return config.load(found, venues=_venue.Needed(), environ=os.environ, allowed_endpoints=frozenset(hosts))
 
 
-def sources(chosen: config.Config) -> Sources:
+def sources(chosen: Config) -> Sources:
     """Where the references of a configuration lead. The vault is opened once, when the first of them needs it."""
-    from auditor.vault import Vault
+    from auditor.credentials import Sources
 
     opened: list[Vault] = []
     refused: list[CredentialError] = []  # said of every account that needs it, and asked for once
 
-    def vault() -> Vault:
+    def open_vault() -> Vault:
+        from auditor import vault
+
         if refused:
             raise refused[0]
         if not opened:
             try:
-                opened.append(Vault.open(chosen.vault, _passphrase.opener(chosen.vault_passphrase)))
+                opened.append(vault.Vault.open(chosen.vault, _passphrase.opener(chosen.vault_passphrase)))
             except CredentialError as error:
                 refused.append(error)
                 raise
         return opened[0]
 
-    return Sources(environ=os.environ, vault=vault)
+    return Sources(environ=os.environ, vault=open_vault)
 
 
-def confirmed(accounts: Sequence[config.AccountConfig], *, ask: bool) -> tuple[config.AccountConfig, ...]:
+def confirmed(accounts: Sequence[AccountConfig], *, ask: bool) -> tuple[AccountConfig, ...]:
     """The accounts, with the owner's word where an exchange punishes a call from a foreign address.
 
     Asked only where somebody is there to answer; the word holds for this run. Without it nothing is sent.
@@ -188,8 +195,8 @@ def deliver(
 ) -> None:
     """Writes the report: one format to stdout or a file, several into a folder as report.<suffix>.
 
-    A long HTML report has its further pages in a folder beside it. All of it is rendered before the first byte is written.
-    With a signer each report has its signature beside it.
+    A long HTML report has its further pages in a folder beside it, a long JSON report in a folder its parts. Files take
+    their places when all of them are written. With a signer each report has its signature beside it.
     """
     from auditor.reports import FORMATS
 
@@ -197,26 +204,41 @@ def deliver(
     shown |= {"width": width, "colour": colour, "signer": signer.key_id if signer else None}
     forms = [FORMATS[name] for name in formats]
     if output is None:
-        _voice.result(forms[0].render(report, **shown))
+        _voice.results(forms[0].chunks(report, **shown))
         return
-    rendered: dict[Path, bytes] = {}
-    for form in forms:
-        target = output / f"report.{form.suffix}" if len(forms) > 1 else output
-        alone = target.exists() and not target.is_file()  # a pipe or a device has no folder beside it
-        contents = {target.name: form.render(report, **shown)} if alone else form.files(report, target.name, **shown)
-        rendered |= {target.parent / name: content for name, content in contents.items()}
-        rendered |= _sealing.sealed(target, contents, report.run, signer) if signer else {}
-    for target, content in rendered.items():
-        write(target, content)
+    from auditor import files
+
+    with files.Batch() as batch:
+        for form in forms:
+            folder = len(forms) > 1
+            target = output / f"report.{form.suffix}" if folder else output
+            alone = target.exists() and not target.is_file()  # a pipe or a device has no folder beside it
+            pages = form.files(report, target.name, folder=folder, **shown)
+            hashes = {}
+            for name, chunks in [(target.name, form.chunks(report, **shown))] if alone else pages:
+                with _writing(target.parent / name):
+                    hashes[name] = batch.add(target.parent / name, chunks)
+            for place, content in (_sealing.sealed(target, hashes, report.run, signer) if signer else {}).items():
+                with _writing(place):
+                    batch.add(place, [content])
+        with _writing(output):
+            batch.commit()
 
 
 def write(target: Path, content: bytes) -> None:
     """Puts a result into a file in one step. Raises UsageError if it cannot be done."""
     from auditor import files
 
+    with _writing(target):
+        files.write(target, content)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Says of a file that cannot be written which one it is, and why."""
     problem = None
     try:
-        files.write(target, content)
+        yield
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem is not None:

@@ -8,17 +8,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import credentials
 from auditor.errors import CredentialError
 from auditor.redaction import Secret
-from auditor.vault import Kind, check_length
+
+if TYPE_CHECKING:
+    from auditor.vault import Kind
 
 _FIELD = "the vault's passphrase"
 _META = "auditor.passphrase"
+LAST_DESCRIPTOR = 2**31 - 1
+"""The largest number that a descriptor can have."""
 _OTHERWISE = (
     "the passphrase comes from --passphrase-fd N or auditor.yaml (`vault: {passphrase: cmd:...}`), a field from --field"
 )
@@ -32,7 +36,7 @@ def _read(ctx: click.Context, _option: click.Parameter, descriptor: int | None) 
 
 option = click.option(
     "--passphrase-fd",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, LAST_DESCRIPTOR),
     metavar="N",
     callback=_read,
     expose_value=False,
@@ -44,12 +48,14 @@ def opener(reference: str | None) -> Callable[[Kind], Secret]:
     """Asks for what opens the vault, where it has to be asked for. `reference` is that of the configuration."""
 
     def held(kind: Kind) -> Secret:
+        from auditor import credentials, vault
+
         given = _given()
         if given is not None:
             return given
         if reference is not None:
             return credentials.resolve(reference, environ=os.environ, field=_FIELD)
-        if kind is Kind.KEY:
+        if kind is vault.Kind.KEY:
             hint = (
                 "name its place in auditor.yaml: `vault: {passphrase: keyring:auditor/vault}`, or give --passphrase-fd"
             )
@@ -64,6 +70,8 @@ def new(descriptor: int | None, *, renew: bool) -> Secret:
 
     `renew`: what --passphrase-fd gave is the old one.
     """
+    from auditor.vault import check_length
+
     given = _line(descriptor) if descriptor is not None else None if renew else _given()
     if given is None:
         given = asked("New passphrase of the vault", twice=True)
@@ -80,7 +88,13 @@ def asked(what: str, *, twice: bool = False) -> Secret:
     """What a person types where nobody sees it. Raises CredentialError where nobody can be asked."""
     if not at_terminal():
         raise CredentialError(f"{what}: nobody is at the terminal to be asked", hint=_OTHERWISE)
-    return Secret(click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
+    typed = ""
+    with suppress(UnicodeDecodeError):  # it would carry what was typed
+        typed = click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
+    if not typed.isprintable() or not typed:
+        hint = "type it again; arrow keys and other languages' keyboards in a terminal that is not UTF-8 do this"
+        raise CredentialError(f"{what}: what was typed is not text", hint=hint)
+    return Secret(typed)
 
 
 def _given() -> Secret | None:
@@ -89,6 +103,8 @@ def _given() -> Secret | None:
 
 
 def _line(descriptor: int) -> Secret:
+    from auditor import credentials
+
     raw, problem = b"", None
     try:
         with os.fdopen(descriptor, "rb", closefd=False) as stream:

@@ -56,10 +56,10 @@ def signer(options: Mapping[str, Any], where: Callable[[], Path] = place) -> Sig
     return signing.load(where())
 
 
-def sealed(target: Path, contents: Mapping[str, bytes], run: RunInfo, signer: Signer) -> dict[Path, bytes]:
-    """The envelope over a report and its pages, at its place."""
+def sealed(target: Path, hashes: Mapping[str, str], run: RunInfo, signer: Signer) -> dict[Path, bytes]:
+    """The envelope over a report and its pages or parts (name -> SHA-256), at its place."""
     from auditor import envelope
 
-    ordered = {target.name: contents[target.name], **contents}
-    content = envelope.seal(ordered, run=run.id, version=run.version, signer=signer, now=datetime.now(UTC))
+    ordered = {target.name: hashes[target.name], **hashes}
+    content = envelope.sealed(ordered, run=run.id, version=run.version, signer=signer, now=datetime.now(UTC))
     return {target.with_name(target.name + envelope.SUFFIX): content}

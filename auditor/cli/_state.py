@@ -6,11 +6,11 @@ import hashlib
 import os
 from pathlib import Path
 
-from auditor import credentials
-
 
 def place(config: Path, name: str) -> Path:
     """A file in the XDG state folder that belongs to this configuration."""
+    from auditor import credentials
+
     named = os.environ.get("XDG_STATE_HOME", "")
     folder = Path(named) if named.startswith("/") else credentials.expand("~/.local/state", os.environ)
     mark = hashlib.sha256(os.path.realpath(config).encode("utf-8", "surrogateescape")).hexdigest()[:12]

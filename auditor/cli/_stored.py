@@ -55,29 +55,36 @@ def opened(config_path: Path | None) -> tuple[Store, Config]:
     return memory.open_store(settings, _options.sources(settings)), settings
 
 
-def accounts(view: View, names: Sequence[str]) -> tuple[list[Account], int]:
-    """The accounts that a run was stored of, or those of these names, and the exit code of what shows them.
-
-    What was tampered with is said, left out, and no success.
-    """
-    from auditor.history import runs
-
+def named(view: View, names: Sequence[str]) -> list[str]:
+    """The names of the accounts that a run was stored of, or these, if one was stored of each of them."""
     known = sorted(view.newest("inventory"))
     missing = sorted(set(names) - set(known))
     if missing or not known:
         hint = f"stored: {', '.join(known[:20])}" if known else "`auditor audit` stores the first one"
         what = f" of {printable(missing[0], limit=64)}" if missing else ""
         raise UsageError(f"no run{what} is stored yet", hint=hint)
-    found, code = [], 0
-    for name in [one for one in known if not names or one in names]:
-        past, wrong = runs.past(view, name)
-        said, more = runs.approvals(view, name)
-        for error in (*wrong, *more):
-            _voice.complain(error)
-            code = error.exit_code
-        if past is not None:
-            found.append(Account(past=past, baseline=said))
-    return found, code
+    return [one for one in known if not names or one in names]
+
+
+def accounts(view: View, names: Sequence[str]) -> tuple[list[Account], int]:
+    """The accounts that a run was stored of, or those of these names, and the exit code of what shows them.
+
+    What was tampered with is said, left out, and no success.
+    """
+    read = [account(view, name) for name in named(view, names)]
+    return [one for one, _ in read if one is not None], max((code for _, code in read), default=0)
+
+
+def account(view: View, name: str) -> tuple[Account | None, int]:
+    """One account, if anything that was stored of it is as it was written, and the exit code."""
+    from auditor.history import runs
+
+    past, wrong = runs.past(view, name)
+    said, more = runs.approvals(view, name)
+    for error in (*wrong, *more):
+        _voice.complain(error)
+    code = max((error.exit_code for error in (*wrong, *more)), default=0)
+    return (Account(past=past, baseline=said) if past else None), code
 
 
 def pick(wanted: Sequence[str], rows: Sequence[tuple[str, str]]) -> list[int]:
@@ -99,8 +106,13 @@ def pick(wanted: Sequence[str], rows: Sequence[tuple[str, str]]) -> list[int]:
 
 def called(held: Held) -> str:
     """A subject in a word or two: what kind, its label, its fingerprint in short."""
-    kind = {"api_key": "key", "sub_account": "sub-account"}.get(held.scope, held.scope)
-    return f"{kind} {printable(held.label, limit=60) or '(no label)'} [{short(held.mark)}]"
+    return titled(held.scope, held.label, held.mark)
+
+
+def titled(scope: str, label: str, mark: str) -> str:
+    """The same of one that is known by its type, label and fingerprint."""
+    kind = {"api_key": "key", "sub_account": "sub-account"}.get(scope, scope)
+    return f"{kind} {printable(label, limit=60) or '(no label)'} [{short(mark)}]"
 
 
 def card(held: Held, one: Account) -> list[str]:

@@ -9,16 +9,18 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import click
 
+from auditor.cli._eta import Forecast, in_words
 from auditor.errors import AuditorError, InputError
 from auditor.redaction import printable, scrub
 
 _MOST_FAULTS = 30
-_TOO_EARLY = 10.0
+_A_GLANCE = 0.1
+"""Seconds for which a line of progress stands at least."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _NOT_OURS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
 """What an operating system says of a path that somebody gave, wherever it is first looked at."""
@@ -38,10 +40,15 @@ def say(text: str) -> None:
 
 def result(content: bytes | str) -> None:
     """A result, on stdout and in UTF-8. A reader that has seen enough (`| head`) changes nothing of what is found."""
-    raw = content if isinstance(content, bytes) else f"{content}\n".encode("utf-8", "replace")
+    results([content if isinstance(content, bytes) else f"{content}\n".encode("utf-8", "replace")])
+
+
+def results(chunks: Iterable[bytes]) -> None:
+    """A result in pieces."""
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(raw)
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         _deafen()
@@ -55,26 +62,22 @@ def progress(name: str, done: int, total: int) -> None:
 
 
 class Progress:
-    """The same with the time that is left, once there is enough to tell it from."""
+    """The same with the time that is left, once there is enough to tell it from. `places` is account name -> where it is asked."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, places: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun = clock()
+        self._forecast = Forecast(places)
+        self._shown = 0.0
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        left = remaining(self._clock() - self._begun, done, total)
-        progress(f"{name}{f', about {left} left' if left else ''}", done, total)
-
-
-def remaining(elapsed: float, done: int, total: int) -> str:
-    """How much longer it takes if it goes on as so far, in words; nothing before a tenth is done and ten seconds went by."""
-    if done >= total or elapsed < _TOO_EARLY or done * 10 < total:
-        return ""
-    seconds = elapsed / done * (total - done)
-    for most, unit, name in ((90, 1, "s"), (5400, 60, "min")):
-        if seconds < most:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 3600:.1f} h"
+        elapsed = self._clock() - self._begun
+        self._forecast.came(name, elapsed)
+        if elapsed - self._shown < _A_GLANCE and 1 < done < total:
+            return
+        self._shown = elapsed
+        left = self._forecast.left(elapsed) if done < total else None
+        progress(name if left is None else f"{name}, about {in_words(left)} left", done, total)
 
 
 def silent(name: str, done: int, total: int) -> None:

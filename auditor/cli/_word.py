@@ -6,6 +6,7 @@ What is said is about the last stored run, as it was shown; it is stored as a si
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from auditor.redaction import printable
 if TYPE_CHECKING:
     from auditor.cli._stored import Account
     from auditor.history.ledger import Held, Place
-    from auditor.history.store import View
+    from auditor.history.store import Parts, View
     from auditor.identity import Identity
 
 
@@ -36,6 +37,8 @@ def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str,
 
     KEY is the beginning of a fingerprint or a label, as `keys list` shows them.
     """
+    from auditor.history import word
+
     whole = options["whole"]
     if bool(wanted) == whole:
         raise UsageError("name what you approve, or say --all", hint="`auditor keys list` shows what is there")
@@ -43,7 +46,12 @@ def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str,
         hint = "on a terminal each one is shown; `keys approve --all --yes` approves everything unseen"
         raise UsageError("--all asks about each one, and nobody is there to answer", hint=hint)
     store, settings = _stored.opened(config_path)
+    if whole and options["yes"]:
+        return _approve_unseen(store, names, by=_stored.who(options["by"]))
     with store.reading() as view:
+        if wanted:
+            held = word.holders(view, wanted)
+            names = tuple(one for one in _stored.named(view, names) if one in held) or names
         found, code = _stored.accounts(view, names)
         lines = {one.ledger.account: _open_lines(view, one, _identity(settings)) for one in found} if whole else {}
     rows = [
@@ -65,18 +73,42 @@ def approve(config_path: Path | None, wanted: tuple[str, ...], names: tuple[str,
     return code
 
 
+def _approve_unseen(store: Any, names: Sequence[str], *, by: str) -> int:
+    """Approves everything that the last runs saw, in one record. Accounts of which there are no rows are read one by one."""
+    from auditor.history import word
+
+    with store.reading() as view:
+        _stored.named(view, names)
+    said = word.All(by=by, names=names)
+    with suppress(word.NothingToSayError):
+        store.append("approval", datetime.now(UTC), said.parts)
+    for error in said.wrong:
+        _voice.complain(error)
+    code, count = max((error.exit_code for error in said.wrong), default=0), said.count
+    with store.reading() as view:
+        read = [_stored.account(view, name) for name in said.rest]
+    for one, bad in read:
+        code = max(code, bad)
+        if one is not None:
+            mine = {held.place: True for held in one.ledger.held if held.present and not _stored.unlisted(one, held)}
+            _approve(store, one, mine, by=by, whole=True)
+            count += len(mine)
+    _voice.say(f"{count} approved")
+    return code
+
+
 def _approve(store: Any, one: Account, mine: Mapping[Place, bool], *, by: str, whole: bool) -> None:
     """Stores the word, if the account is still as it was shown."""
-    from auditor.history import baseline
+    from auditor.history import word
 
-    account = one.ledger.account
+    account, at = one.ledger.account, datetime.now(UTC)
 
-    def part(view: View) -> dict[tuple[str, str], Any]:
+    def part(view: View) -> Parts:
         if view.newest("inventory").get(account) != one.past.record.seq:
             raise UsageError(f"a run of {account} was stored meanwhile", hint="look at it, and approve again")
-        return {(account, "approval"): baseline.approval(mine, one.ledger, by=by, whole=whole)}
+        return word.some(view, one.ledger, mine, at, by=by, whole=whole)
 
-    store.append("approval", datetime.now(UTC), part)
+    store.append("approval", at, part)
 
 
 def _reviewed(

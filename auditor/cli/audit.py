@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.cli import _local, _notices, _options, _sealing, _voice
+from auditor.cli import _fleet, _local, _notices, _options, _sealing, _voice
 from auditor.model.facts import LISTS
 from auditor.model.rule import Severity
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from auditor.config import AccountConfig, Config
     from auditor.model.evidence import Snapshot
     from auditor.model.report import Report
-    from auditor.pipeline import Run
 
 _ASKED_AT_ONCE = 40
 _HELP = """Collect the evidence of all accounts, check it against the rules and report.
@@ -35,6 +34,7 @@ Examples:
 @click.command("audit", help=_HELP)
 @_options.configured
 @_options.reported
+@_fleet.options
 @click.option("--no-waivers", is_flag=True, help="Count accepted risks too.")
 @_notices.options
 @click.option("--notify-test", is_flag=True, help="Only send a test message to everybody who is to be notified.")
@@ -44,12 +44,13 @@ Examples:
 def command(
     config_path: Path | None, names: tuple[str, ...], hosts: tuple[str, ...], formats: tuple[str, ...], **options: Any
 ) -> int:
-    from auditor import collect, identity, pipeline
+    from auditor import identity, pipeline
     from auditor.memory import Memory
 
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, hosts)
+    far = _fleet.way(options, settings.identity_key, settings)
     signer = _sealing.signer(options, lambda: _sealing.place(settings.identity_key))
     sources = _options.sources(settings)
     if options["notify_test"]:
@@ -63,34 +64,30 @@ def command(
         waivers=() if options["no_waivers"] else pipeline.accepted(settings, now),
         everything=len(accounts) == len(settings.accounts),
     )
-    tell = _voice.silent if options["quiet"] else _voice.Progress()
-    snapshots = collect.collect(accounts, stated=stated, identity=run.identity, sources=sources, now=now, progress=tell)
-    snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))
-    past = Memory(identity=run.identity) if options["no_history"] else Memory.of(settings, run.identity, sources)
-    snapshots = past.recall(snapshots)
-    judged = past.compare(_judged(snapshots, run))
-    report = replace(judged, problems=(*judged.problems, *lying))
-    if not options["no_notify"]:
-        floor = Severity(options["notify_on"])
-        report = _notices.tell(report, settings, sources, floor=floor, quiet=options["quiet"])
-    report = past.keep(report, snapshots, now)
-    _options.deliver(report, chosen, options["output"], signer=signer, **_options.shown(options))
-    asking = chosen == ("text",) and not options["yes"] and sys.stdin.isatty() and sys.stdout.isatty()
-    if asking and _ask(settings, accounts, snapshots, report, now):
-        snapshots = pipeline.with_answers(settings, accounts, snapshots, now)
-        beside = report.problems[len(judged.problems) :]  # what lies open, and what could not be told to whom
-        again = past.compare(_judged(snapshots, run))
-        report = past.keep(replace(again, problems=(*again.problems, *beside)), snapshots, now)
-        _options.deliver(report, chosen, options["output"], signer=signer, **_options.shown(options))
-    return pipeline.exit_code(report, fail_on=Severity(options["fail_on"]), min_coverage=options["min_coverage"])
-
-
-def _judged(snapshots: Sequence[Snapshot], run: Run) -> Report:
-    from auditor import pipeline
-    from auditor.engine.intake import Evidence
-
-    with Evidence(run.now).add(snapshot.to_document() for snapshot in snapshots) as evidence:
-        return pipeline.judge(evidence, run)
+    with _fleet.hands(far, run, accounts, sources, quiet=options["quiet"]) as hands:
+        tell = _voice.silent if options["quiet"] else _voice.Progress({one.name: one.exchange for one in accounts})
+        snapshots = hands.collect(accounts, stated=stated, progress=tell)
+        snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))
+        past = Memory(identity=run.identity) if options["no_history"] else Memory.of(settings, run.identity, sources)
+        snapshots = past.recall(snapshots)
+        judged = past.compare(hands.judge(snapshots))
+        report = replace(judged, problems=(*judged.problems, *lying))
+        if not options["no_notify"]:
+            floor = Severity(options["notify_on"])
+            report = _notices.tell(report, settings, sources, floor=floor, quiet=options["quiet"])
+        report = past.keep(report, snapshots, now)
+        told, also = _fleet.shown(report, far)
+        _options.deliver(told, chosen, options["output"], signer=signer, **_options.shown(options))
+        asking = chosen == ("text",) and not options["yes"] and sys.stdin.isatty() and sys.stdout.isatty()
+        if asking and _ask(settings, accounts, snapshots, report, now):
+            snapshots = pipeline.with_answers(settings, accounts, snapshots, now)
+            beside = report.problems[len(judged.problems) :]  # what lies open, and what could not be told to whom
+            again = past.compare(hands.judge(snapshots))
+            report = past.keep(replace(again, problems=(*again.problems, *beside)), snapshots, now)
+            told, also = _fleet.shown(report, far)
+            _options.deliver(told, chosen, options["output"], signer=signer, **_options.shown(options))
+    fail_on, least = Severity(options["fail_on"]), options["min_coverage"]
+    return pipeline.exit_code(told, fail_on=fail_on, min_coverage=least, also=also)
 
 
 def _ask(

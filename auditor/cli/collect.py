@@ -67,7 +67,6 @@ def command(  # noqa: PLR0913, PLR0917  (one for each option)
     accounts = _options.confirmed(settings.select(names)[shard[0] - 1 :: shard[1]], ask=not quiet)
     stated = pipeline.attested(settings, accounts, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
-    tell = _voice.silent if quiet else _voice.Progress()
     held = Journal(output, resume=resume)
     if held.path.exists() and not (resume or quiet):
         _voice.say(
@@ -77,13 +76,14 @@ def command(  # noqa: PLR0913, PLR0917  (one for each option)
         had = journal.had({one.name: one.exchange for one in accounts}, now)
         if resume and not quiet:
             _voice.say(f"{len(had)} of {len(accounts)} accounts are there already")
+        asked = {one.name: one.exchange for one in accounts if one.name not in had}
         snapshots = collect.collect(
             accounts,
             stated=stated,
             identity=whose,
             sources=_options.sources(settings),
             now=now,
-            progress=tell,
+            progress=_voice.silent if quiet else _voice.Progress(asked),
             keep=journal.keep,
             had=had,
         )

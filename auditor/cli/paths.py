@@ -141,9 +141,8 @@ def _snapshots(account: str | None, options: Mapping[str, Any], now: datetime) -
     stated = pipeline.attested(settings, fresh, now)
     whose = identity.load(settings.identity_key, environ=os.environ)
     sources = _options.sources(settings)
-    collected = collect.collect(
-        fresh, stated=stated, identity=whose, sources=sources, now=now, progress=_voice.Progress()
-    )
+    tell = _voice.Progress({one.name: one.exchange for one in fresh})
+    collected = collect.collect(fresh, stated=stated, identity=whose, sources=sources, now=now, progress=tell)
     return [*snapshots, *collected]
 
 

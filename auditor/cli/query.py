@@ -87,7 +87,7 @@ def _stored_run(name: str, config_path: Path | None, evidence: Any) -> Report:
     with store.reading() as view:
         record = runs.find(view, name)
         evidence.add(snapshot.to_document() for snapshot in runs.snapshots(view, record))
-        return parse.of_document(runs.report_document(view, record), f"run {record.seq}")
+        return parse.of_document(runs.report_stream(view, record), f"run {record.seq}")
 
 
 def _findings(report: Report) -> Iterator[dict[str, Any]]:

@@ -52,4 +52,4 @@ def _named(name: str, config_path: Path | None) -> Report:
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
         record = runs.find(view, name)
-        return parse.of_document(runs.report_document(view, record), f"run {record.seq}")
+        return parse.of_document(runs.report_stream(view, record), f"run {record.seq}")

@@ -25,6 +25,9 @@ _CONFIG = click.option(
 _FORMAT = click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
+_SHOWN = click.option(
+    "-f", "--format", "form", type=click.Choice(["text", "json", "sql"]), default="text", show_default=True
+)
 _HELP = """The rule catalogue; validates and tests rule files, your own too.
 
 \b
@@ -60,9 +63,9 @@ def list_(config_path: Path | None, form: str) -> None:
 @command.command("show", epilog="\b\nExample:\n  auditor rules show auth-sms-weakest")
 @click.argument("rule_id", metavar="ID")
 @_CONFIG
-@_FORMAT
+@_SHOWN
 def show(rule_id: str, config_path: Path | None, form: str) -> None:
-    """One rule in full: what it asks, why, how it is known, what to do."""
+    """One rule in full: what it asks, why, how it is known, what to do. As sql: one statement for a warehouse."""
     rules = {rule.id: rule for rule in _rules(config_path)}
     if rule_id not in rules:
         close = difflib.get_close_matches(rule_id, rules, 1)
@@ -71,6 +74,10 @@ def show(rule_id: str, config_path: Path | None, form: str) -> None:
         )
     if form == "json":
         _voice.result(json.dumps(_whole(rules[rule_id]), indent=1))
+    elif form == "sql":
+        from auditor.ruleset import statement
+
+        _voice.result(statement.select(rules[rule_id]))
     else:
         _voice.result("\n".join(_card(rules[rule_id])))
 

@@ -80,9 +80,8 @@ def init(file: Path | None, config_path: Path | None, profile: str, key: str | N
     path, _ = _place(file, config_path)
     held, cost = _new_lock(profile, key)
     Vault.make(path, held, cost=cost)
-    _voice.say(
-        f"{path} made, readable by you alone. Without its passphrase or key nobody opens it: keep a copy of that."
-    )
+    shown = printable(str(path), limit=400)
+    _voice.say(f"{shown} made, readable by you alone. Without its passphrase or key nobody opens it: keep a copy of that.")
 
 
 @command.command("add", epilog="\b\nExample:\n  auditor vault add main-okx --exchange okx")
@@ -168,7 +167,7 @@ def remove(name: str, file: Path | None, config_path: Path | None) -> None:
 @_key
 @click.option(
     "--new-passphrase-fd",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, _passphrase.LAST_DESCRIPTOR),
     metavar="N",
     help="Read the new passphrase from this file descriptor.",
 )

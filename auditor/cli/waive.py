@@ -78,7 +78,7 @@ def shown(file: Path | None, config_path: Path | None) -> Report:
     store, _ = _stored.opened(config_path)
     with store.reading() as view:
         record = runs.find(view, "last")
-        return parse.of_document(runs.report_document(view, record), f"run {record.seq}")
+        return parse.of_document(runs.report_stream(view, record), f"run {record.seq}")
 
 
 def _pick(text: str, report: Report) -> tuple[AccountReport, Finding]:

@@ -9,11 +9,10 @@ import json
 import resource
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from auditor.engine.intake import Evidence
 from auditor.engine.question import FINDING, MEGABYTES, MOST_ROWS, SECONDS
+from auditor.engine.tables import Part
 from auditor.engine.views import open_views
 from auditor.model.facts import LISTS, SCOPES, Fact, catalogue, parse_time
 
@@ -35,10 +34,10 @@ def main() -> None:
 
 def _loaded(request: dict[str, Any]) -> Any:
     """A locked connection that holds the tables, and nothing of ours besides."""
-    evidence = SimpleNamespace(
-        path=Path(request["evidence"]), longest=request["longest"], now=parse_time(request["now"])
-    )
-    connection = open_views(cast("Evidence", evidence), catalogue(), request["venues"])
+    parts = [Part(**{**part, "folder": Path(part["folder"])}) for part in request["parts"]]
+    now = parse_time(request["now"])
+    assert now is not None
+    connection = open_views(parts, now, catalogue(), request["venues"])
     for scope in SCOPES:
         names = ", ".join(_column(fact) for fact in catalogue().values() if fact.scope == scope)
         seen = " WHERE NOT found.unseen" if scope in LISTS else ""
@@ -46,7 +45,8 @@ def _loaded(request: dict[str, Any]) -> Any:
             f"CREATE TABLE shown_{scope} AS SELECT d.account.name AS account_name, {names} "  # noqa: S608  (our own names)
             f"FROM {scope} found JOIN docs d ON d.doc = found.doc{seen}"
         )
-    for table in (*SCOPES, "docs", "catalogue"):
+    ours = connection.execute("SELECT table_name FROM duckdb_tables() WHERE table_name NOT LIKE 'shown%'").fetchall()
+    for (table,) in ours:
         connection.execute(f"DROP TABLE {table}")
     for scope in SCOPES:
         connection.execute(f"ALTER TABLE shown_{scope} RENAME TO {scope}")
@@ -83,12 +83,17 @@ def _answer(connection: Any, sql: str) -> dict[str, Any]:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             return {"error": "only one SELECT is answered", "hint": _SELECT_ONLY}
-        within = f"FROM ({statements[0].query.strip().rstrip(';')}\n) AS asked"  # a comment ends with its line
+        within = f"FROM ({statements[0].query.strip().rstrip(';')}\n)"  # a comment ends with its line
         columns = [column[0] for column in connection.execute(f"SELECT * {within} LIMIT 0").description]
-        found = connection.execute(f"SELECT CAST(to_json(asked) AS VARCHAR) {within}").fetchmany(MOST_ROWS + 1)
+        row = "asked" + "_" * max(map(len, columns))  # the name of no column: that would be answered instead
+        spelled = f"SELECT CAST(to_json({row}) AS VARCHAR) {within} AS {row}"
+        found = connection.execute(spelled).fetchmany(MOST_ROWS + 1)
     except (duckdb.Error, ValueError, RuntimeError) as error:  # what it does not know itself it says in Python's words
         return {"error": (str(error).splitlines() or [""])[0], "hint": _SELECT_ONLY}
     if sum(len(row) for (row,) in found) > _LARGEST:
         return {"error": "the answer is larger than 16 MiB", "hint": "ask for fewer columns or rows"}
-    rows = [list(json.loads(row, parse_constant=str).values()) for (row,) in found[:MOST_ROWS]]
+    try:
+        rows = [list(json.loads(row, parse_constant=str).values()) for (row,) in found[:MOST_ROWS]]
+    except (ValueError, RecursionError):
+        return {"error": "a number is too long, or a value too deep", "hint": "cast it to text: CAST(... AS VARCHAR)"}
     return {"columns": columns, "rows": rows, "more": len(found) > MOST_ROWS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from auditor.engine import score
 from auditor.engine.derived import closure, roots
@@ -150,9 +151,14 @@ def fixes(findings: Sequence[Finding]) -> tuple[FixStep, ...]:
     )
 
 
-def resting_on(rule: Rule) -> set[str]:
+def resting_on(rule: Rule) -> frozenset[str]:
     """Every fact a rule's outcome can rest on: those it names and what they follow from."""
-    return set(closure(rule.facts))
+    return _resting(rule.facts)
+
+
+@lru_cache(maxsize=4096)
+def _resting(facts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(closure(facts))
 
 
 def _weight(rules: Mapping[str, Severity]) -> float:

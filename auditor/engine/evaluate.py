@@ -15,8 +15,7 @@ from auditor.model.report import Outcome
 from auditor.model.rule import Rule
 from auditor.redaction import printable
 
-_CODES = {0: Outcome.NOT_APPLICABLE, 1: Outcome.PASS, 2: Outcome.UNKNOWN, 3: Outcome.FAIL, None: Outcome.ERROR}
-_IDENTITY = {
+IDENTITY = {
     "api_key": ("label", "masked_id", "fingerprint", "sub_account", "created_at", "kind"),
     "address": ("label", "fingerprint", "asset", "network"),
     "event": ("kind", "at", "ip", "text"),
@@ -57,16 +56,17 @@ class Evaluation:
         import duckdb
 
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
+        self._broken: set[str] = set()
         self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
-        self._from = {scope: _from(scope, format_time(evidence.now)) for scope in SCOPES}
+        self._from = {scope: source(scope, format_time(evidence.now)) for scope in SCOPES}
         needed = {path_ for facts in self._facts.values() for path_ in facts} | set(also)
         try:
-            self._connection = open_views(evidence, needed, venues)
+            self._connection = open_views(evidence.parts, evidence.now, needed, venues)
             for scope, of_scope in self.rules.items():
                 if of_scope:
                     self._evaluate(scope, of_scope)
         except duckdb.Error as error:  # a document that none of our checks foresaw, or too little memory
-            raise _refused(error) from None
+            raise refused(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -75,20 +75,21 @@ class Evaluation:
         self._connection.close()
 
     def _evaluate(self, scope: str, rules: Sequence[Rule]) -> None:
-        """One table of outcome codes. If the one query fails, each rule runs alone and the one at fault is an error."""
+        """One table of what the rules say. If the one query fails, each rule runs alone and the one at fault is an error."""
         import duckdb
 
-        columns = [_column(rule, number) for number, rule in enumerate(rules)]
+        columns = [risk(rule, number) for number, rule in enumerate(rules)]
         try:
             self._create(scope, columns)
         except duckdb.Error:
             alone = []
-            for number, column in enumerate(columns):
+            for number, (rule, column) in enumerate(zip(rules, columns, strict=True)):
                 try:
                     self._connection.execute(f"SELECT {column} FROM {self._from[scope]}").fetchall()  # noqa: S608
                     alone.append(column)
                 except duckdb.Error:
-                    alone.append(f"NULL::TINYINT AS r{number}")
+                    alone.append(f"NULL::BOOLEAN AS r{number}, FALSE AS w{number}")
+                    self._broken.add(rule.id)
             self._create(scope, alone)
 
     def _create(self, scope: str, columns: Iterable[str]) -> None:
@@ -103,9 +104,20 @@ class Evaluation:
         found: dict[str, dict[Outcome, int]] = {}
         for scope, rules in self.rules.items():
             for number, rule in enumerate(rules):
-                query = f"SELECT r{number}, count(*) FROM outcome_{scope} GROUP BY 1"  # noqa: S608
-                found[rule.id] = {_CODES[code]: count for code, count in self._connection.execute(query).fetchall()}
-        return found
+                query = f"SELECT r{number}, w{number}, count(*) FROM outcome_{scope} GROUP BY ALL"  # noqa: S608
+                of_rule = found[rule.id] = dict.fromkeys(Outcome, 0)
+                for risk, beside, count in self._connection.execute(query).fetchall():
+                    of_rule[self._outcome(rule, (risk, beside))] += count
+        return {id_: {outcome: count for outcome, count in seen.items() if count} for id_, seen in found.items()}
+
+    def _outcome(self, rule: Rule, said: tuple[bool | None, bool | None]) -> Outcome:
+        """Contract 6: of whether a subject is at risk, and whether the rule is known not to be about it."""
+        risk, beside = said
+        if risk is None:
+            return Outcome.ERROR if rule.id in self._broken else Outcome.UNKNOWN
+        if risk:
+            return Outcome.FAIL
+        return Outcome.NOT_APPLICABLE if beside else Outcome.PASS
 
     def rows(self, scope: str, facts: Sequence[str]) -> Iterator[tuple[int, bool, tuple[Any, ...]]]:
         """The rows of a scope over the whole file: document (from 1), whether it is the unseen row, and those facts of it.
@@ -140,28 +152,32 @@ class Evaluation:
     def _subjects(self, scope: str) -> Iterator[tuple[int, SubjectOutcomes]]:
         rules, facts = self.rules[scope], self._facts[scope]
         shown = ", ".join(["", *[_shown(path) for path in facts]])
-        codes = "".join(f", o.r{number}" for number in range(len(rules)))
+        codes = "".join(f", o.r{number}, o.w{number}" for number in range(len(rules)))
         rows = self._connection.cursor().execute(
             f"SELECT o.doc, o.n, o.unseen{codes}{shown} FROM outcome_{scope} o JOIN {self._from[scope]} "  # noqa: S608
             f"ON o.doc = {scope}.doc{' AND o.n = ' + scope + '.n' if scope in LISTS else ''} ORDER BY o.doc, o.n"
         )
         while batch := rows.fetchmany(1000):
             for doc, number, unseen, *values in batch:
-                outcomes = {rule.id: _CODES[code] for rule, code in zip(rules, values, strict=False)}
+                said = values[: 2 * len(rules)]
+                outcomes = {
+                    rule.id: self._outcome(rule, pair)
+                    for rule, pair in zip(rules, zip(said[::2], said[1::2], strict=True), strict=True)
+                }
                 known = {
-                    path: value for path, value in zip(facts, values[len(rules) :], strict=True) if value is not None
+                    path: value for path, value in zip(facts, values[len(said) :], strict=True) if value is not None
                 }
                 yield doc, SubjectOutcomes(scope=scope, number=number, unseen=unseen, facts=known, outcomes=outcomes)
 
 
-def _refused(error: Exception) -> InputError:
+def refused(error: Exception) -> InputError:
     first = printable((str(error).splitlines() or [""])[0], limit=160)
     hint = "evaluate the documents one by one to find the one at fault, and please report it"
     return InputError([Fault(file="evidence", line=0, message=f"cannot be evaluated: {first}", hint=hint)])
 
 
 def _facts_of(scope: str, rules: Sequence[Rule]) -> list[str]:
-    named = [f"{scope}.{name}" for name in _IDENTITY[scope]] if rules else []
+    named = [f"{scope}.{name}" for name in IDENTITY[scope]] if rules else []
     placeholders = [path for rule in rules for path in _placeholders(rule)]
     return list(dict.fromkeys([*named, *(path for rule in rules for path in rule.facts), *placeholders]))
 
@@ -173,15 +189,14 @@ def _placeholders(rule: Rule) -> list[str]:
     return [name for _, name, _, _ in parsed if name in catalogue()]
 
 
-def _column(rule: Rule, number: int) -> str:
+def risk(rule: Rule, number: int) -> str:
+    """Whether a subject is at risk, and whether the rule is not about it."""
     when = f"({rule.when.sql})" if rule.when else "TRUE"
-    risk = f"({when} AND NOT ({rule.require.sql}))"
-    return (
-        f"(CASE WHEN {risk} THEN 3 WHEN {risk} IS NULL THEN 2 WHEN NOT {when} THEN 0 ELSE 1 END)::TINYINT AS r{number}"
-    )
+    beside = f"NOT {when}" if rule.when else "FALSE"
+    return f"({when} AND NOT ({rule.require.sql}))::BOOLEAN AS r{number}, ({beside})::BOOLEAN AS w{number}"
 
 
-def _from(scope: str, now: str) -> str:
+def source(scope: str, now: str) -> str:
     """What a rule about `scope` reads. The clock is a constant and no column, so that `now - INTERVAL` is computed once."""
     tables = {scope: scope, "venue": "venue"}
     tables["account"] = f"(SELECT * REPLACE (TIMESTAMPTZ '{now}' AS now_) FROM account) AS account"  # noqa: S608

@@ -9,8 +9,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from auditor import yamlio
 from auditor.errors import Fault, InputError
@@ -18,8 +20,13 @@ from auditor.redaction import mask_personal, printable
 
 LONGEST_LINE = 32 * 2**20
 _BATCH = 2**18  # small enough for memory to be used again instead of asked for anew
+_WORTH_A_READER = 16 * 2**20  # bytes
+_MOST_A_READER = 256 * 2**20
 _GLOB = re.compile(r"[*?\[]")
-_SHORT_OFFSET = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00\Z")  # as DuckDB spells a time with zone
+_SPELLED_TIME = re.compile(
+    rb'"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)\+00"'
+)  # as DuckDB spells a time with zone
+_ROWS = 200
 
 
 def refusal(path: Path, message: str, hint: str | None = None) -> InputError:
@@ -40,12 +47,64 @@ def each(read: yamlio.Document) -> Iterator[yamlio.Document]:
         yield yamlio.Document(file=read.file, value=value, lines=of_value)
 
 
-def batches(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Whole lines of a file, some hundred KiB at a time, and the number of the first."""
-    number, rest = 1, b""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Whole lines of a file, from one byte to before another."""
+
+    start: int
+    end: int
+
+
+def spans(path: Path) -> list[Span]:
+    """A file of lines shared out: by the processors there are, as far as it is worth one, and in bounded parts."""
+    try:
+        size = path.stat().st_size
+        bounds = [0]
+        with path.open("rb") as stream:
+            shared = min(size // _WORTH_A_READER, processors())
+            for share in range(1, readers := max(1, shared, -(-size // _MOST_A_READER))):
+                stream.seek(max(size * share // readers, bounds[-1]))
+                if not _over_the_line(stream):
+                    break
+                bounds.append(stream.tell())
+    except OSError as error:
+        raise refusal(path, f"cannot be read: {error.strerror}") from None
+    return [Span(start=start, end=end) for start, end in pairwise([*bounds, max(size, bounds[-1])])]
+
+
+def _over_the_line(stream: BinaryIO) -> bool:
+    """Moves behind the next line end; False where none is near."""
+    for _ in range(LONGEST_LINE // _BATCH):
+        if (block := stream.readline(_BATCH)).endswith(b"\n"):
+            return True
+        if not block:
+            break
+    return False
+
+
+def line_of(path: Path, place: int) -> int:
+    """The number of the line that begins at a byte, counted from 1."""
+    number = 1
+    with path.open("rb") as stream:
+        while block := stream.read(min(_BATCH, place)):
+            number += block.count(b"\n")
+            place -= len(block)
+    return number
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def batches(path: Path, span: Span) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of a span, some hundred KiB at a time, and the number of the first, counted from 1 where the span begins."""
+    number, rest, left = 1, b"", span.end - span.start
     try:
         with path.open("rb") as stream:
-            while block := stream.read(_BATCH):
+            stream.seek(span.start)
+            while block := stream.read(min(_BATCH, left)):
+                left -= len(block)
                 lines, end, rest = (rest + block).rpartition(b"\n")
                 if len(rest) > LONGEST_LINE:
                     hint = f"the limit is {LONGEST_LINE // 2**20} MiB a line"
@@ -90,8 +149,10 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
     return yamlio.Document(file=file, value=value, lines={(): number})
 
 
-def parquet_documents(path: Path) -> Iterator[yamlio.Document]:
-    """One document a row, the number of the row as its line. A null is an absent key: the format cannot tell them apart."""
+def rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The rows of a Parquet file as lines of JSON, some hundred at a time, and the number of the first. What is no JSON
+    document yet is a null, which stands for an absent key: the format cannot tell them apart (`document_of`).
+    """
     import duckdb
 
     if not os.access(path, os.R_OK):
@@ -100,23 +161,33 @@ def parquet_documents(path: Path) -> Iterator[yamlio.Document]:
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        rows = connection.execute("SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t", [literal])
-        number = 0
-        while batch := rows.fetchmany(100):
-            for number, (text,) in enumerate(batch, number + 1):  # noqa: B020
-                value = _plain(json.loads(text))
-                yield yamlio.Document(file=str(path), value=value, lines={(): number})
-    except (duckdb.Error, ValueError, RecursionError) as error:
+        found = connection.execute("SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t", [literal])
+        number = 1
+        while batch := found.fetchmany(_ROWS):
+            yield (
+                number,
+                _SPELLED_TIME.sub(rb'"\1T\2Z"', "\n".join(text for (text,) in batch).encode("utf-8", "replace")),
+            )
+            number += len(batch)
+    except (duckdb.Error, ValueError) as error:
         first = printable((str(error).splitlines() or [type(error).__name__])[0], limit=120)
         raise refusal(path, f"is not a readable Parquet file: {first}") from None
     finally:
         connection.close()
 
 
-def _plain(value: Any) -> Any:
-    """A value from a row: nulls in tables left out, and times with the whole of their offset."""
+def document_of(row: bytes, file: str, number: int) -> yamlio.Document:
+    """A row as a document, its nulls left out. Raises InputError."""
+    try:
+        value = without_nulls(json.loads(row))
+    except (ValueError, RecursionError):
+        message = "holds a value that is too deep or too long"
+        raise InputError([Fault(file=file, line=number, message=message)]) from None
+    return yamlio.Document(file=file, value=value, lines={(): number})
+
+
+def without_nulls(value: Any) -> Any:
+    """A value from a row: nulls in tables left out."""
     if isinstance(value, dict):
-        return {key: _plain(child) for key, child in value.items() if child is not None}
-    if isinstance(value, list):
-        return [_plain(child) for child in value]
-    return f"{value}:00" if isinstance(value, str) and _SHORT_OFFSET.match(value) else value
+        return {key: without_nulls(child) for key, child in value.items() if child is not None}
+    return [without_nulls(child) for child in value] if isinstance(value, list) else value

@@ -114,6 +114,7 @@ class _Account:
         self.venue = venue
         self.fingerprint = fingerprint
         self._lacks: dict[tuple[str, tuple[str, ...]], Missing] = {}
+        self._sources: dict[str, str] = {}  # a fact has one source, and is in a hundred findings
         self._problems = sorted(snapshot.problems, key=lambda one: (one.reason, one.endpoint, one.detail, one.facts))
 
     def subject(self, one: SubjectOutcomes, counted: Counter[str]) -> Subject:
@@ -190,6 +191,11 @@ class _Account:
         return EvidenceLine(fact=path, value=shown, source=source)
 
     def _source(self, path: str) -> str:
+        if path not in self._sources:
+            self._sources[path] = self._source_of(path)
+        return self._sources[path]
+
+    def _source_of(self, path: str) -> str:
         scope = path.partition(".")[0]
         source = self.snapshot.sources.get(path) or self.snapshot.sources.get(LISTS.get(scope, ""))
         if source is not None and source.by == "attest":

@@ -51,19 +51,23 @@ def ask(
         raise UsageError(f"the question has more than {LONGEST} characters")
     request = {
         "sql": sql,
-        "evidence": str(evidence.path),
-        "longest": evidence.longest,
+        "parts": told(evidence),
         "now": format_time(evidence.now),
         "venues": venues,
         "findings": list(findings),
     }
-    told = _told(json.dumps(request, default=str).encode("utf-8", "replace"), evidence.path)
-    if "error" in told:
-        raise UsageError(f"the question was refused: {printable(told['error'], limit=400)}", hint=told.get("hint"))
-    return Answer(columns=tuple(told["columns"]), rows=tuple(map(tuple, told["rows"])), more=told["more"])
+    answer = _told(json.dumps(request, default=str).encode("utf-8", "replace"), evidence.folder)
+    if "error" in answer:
+        raise UsageError(f"the question was refused: {printable(answer['error'], limit=400)}", hint=answer.get("hint"))
+    return Answer(columns=tuple(answer["columns"]), rows=tuple(map(tuple, answer["rows"])), more=answer["more"])
 
 
-def _told(request: bytes, evidence: Path) -> dict[str, Any]:
+def told(evidence: Evidence) -> list[dict[str, Any]]:
+    """Where the child finds the evidence."""
+    return [{"folder": str(part.folder), "count": part.count, "longest": part.longest} for part in evidence.parts]
+
+
+def _told(request: bytes, folder: Path) -> dict[str, Any]:
     program = "from auditor.engine import _questioned; _questioned.main()"
     package = Path(__file__).resolve().parents[2]
     try:
@@ -73,7 +77,7 @@ def _told(request: bytes, evidence: Path) -> dict[str, Any]:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"PYTHONPATH": os.pathsep.join([str(package), *sys.path])},
-            cwd=evidence.parent,
+            cwd=folder,
             timeout=PATIENCE,
             check=False,
         )

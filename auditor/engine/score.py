@@ -14,7 +14,7 @@ from auditor.model.rule import Rule, Severity
 
 FORMULA = "product-1"
 FACTORS = {Severity.CRITICAL: 0.40, Severity.HIGH: 0.80, Severity.MEDIUM: 0.96, Severity.LOW: 0.99, Severity.INFO: 1.0}
-_GRADES = ((90, "A"), (75, "B"), (55, "C"), (35, "D"))
+GRADES = ((90, "A"), (75, "B"), (55, "C"), (35, "D"))
 _WORST_FIRST = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 
 
@@ -70,4 +70,4 @@ def grade(low: float, high: float) -> str:
 
 
 def _letter(value: float) -> str:
-    return next((letter for floor, letter in _GRADES if value >= floor - 1e-9), "F")
+    return next((letter for floor, letter in GRADES if value >= floor - 1e-9), "F")

@@ -307,9 +307,10 @@ class Seen:
     def _write(self, scope: str, target: dict[str, Any], facts: dict[str, Any]) -> None:
         known = {name: _storable(value) for name, value in facts.items() if value is not None}
         _refuse_strangers(scope, known)
+        source = self._source
         for name, value in known.items():
             target[name] = value
-            self.sheet.sources[f"{scope}.{name}"] = self._source
+            self.sheet.sources[f"{scope}.{name}"] = source
 
 
 def _storable(value: Any) -> Any:
@@ -321,8 +322,9 @@ def _storable(value: Any) -> Any:
 
 def _refuse_strangers(scope: str, facts: dict[str, Any]) -> None:
     """A connector that misspells a fact or gives it a wrong type is our bug, or a venue's value we did not foresee."""
+    known = catalogue()
     for name, value in facts.items():
-        fact = catalogue()[f"{scope}.{name}"]
+        fact = known[f"{scope}.{name}"]
         wrong = fact.check(value)
         if wrong:
             raise ShapeError(f"{fact.path}: {wrong}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from auditor.exchanges._base import Answer, Failure, Unavailable
@@ -20,6 +21,7 @@ LARGEST = 8 * 2**20
 _TEXT = 2000
 _MOVED = range(300, 400)
 _DEEPEST = 64
+"""Tables and lists within each other."""
 
 CUT_OFF = Failure(reason=Reason.MALFORMED_RESPONSE, code="cut", meaning="the answer was cut off", retry=True)
 _REDIRECTED = Failure(
@@ -34,15 +36,14 @@ async def read(response: aiohttp.ClientResponse) -> Answer:
     """
     raw = await _bounded(response)
     text = raw[:_TEXT].decode("utf-8", "replace")
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(status=response.status, body=_decoded(raw), text=text, headers=headers)
+    return Answer(status=response.status, body=_decoded(raw), text=text, headers=response.headers)
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     if response.status in _MOVED:
         raise Unavailable(_REDIRECTED)
     raw = bytearray()
-    async for chunk in response.content.iter_chunked(2**16):
+    while chunk := await response.content.readany():
         raw += chunk
         if len(raw) > LARGEST:
             raise Unavailable(_TOO_LARGE)
@@ -58,9 +59,12 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _decoded(raw: bytes) -> Any:
+    """As `json.loads` reads bytes, with a decoder that is made once."""
     try:
-        body = json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_table)
-        _refuse_depth(body)
+        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        body = _DECODER.decode(text)
+        if text.count("[") + text.count("{") > _DEEPEST:
+            _refuse_depth(body)
     except (ValueError, RecursionError):
         return None
     return body
@@ -78,14 +82,18 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_table)
+
+
 def _refuse_depth(body: Any) -> None:
-    level = [body]
+    level = _inside([body])
     for _ in range(_DEEPEST):
-        level = [child for item in level if isinstance(item, (dict, list)) for child in _children(item)]
         if not level:
             return
-    raise ValueError("nested too deeply")
+        level = [child for item in level for child in _inside(item.values() if isinstance(item, dict) else item)]
+    if level:
+        raise ValueError("nested too deeply")
 
 
-def _children(item: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(item.values()) if isinstance(item, dict) else item
+def _inside(values: Iterable[Any]) -> list[dict[str, Any] | list[Any]]:
+    return [value for value in values if isinstance(value, (dict, list))]

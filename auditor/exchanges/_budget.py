@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from dataclasses import dataclass, field
 
 from auditor.exchanges._base import Limit
@@ -21,21 +22,25 @@ class Window:
     """
 
     spent: list[tuple[float, float]] = field(default_factory=list)
-    """When a call stops counting (seconds of the loop's clock), and its part of the limit."""
+    """When a call stops counting (seconds of the loop's clock), and its part of the limit; the first to end stands first."""
+    used: float = 0.0
+    """The sum of those parts."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def take(self, limit: Limit) -> None:
         """Waits until one more call fits, first come first served."""
         clock = asyncio.get_running_loop().time
         async with self.lock:
-            await asyncio.sleep(self.wait(limit, clock()))
+            if wait := self.wait(limit, clock()):
+                await asyncio.sleep(wait)
             part = 1 / limit.calls
-            self.spent.append((clock() + limit.seconds * max(1.0, part / SHARE), part))
+            insort(self.spent, (clock() + limit.seconds * max(1.0, part / SHARE), part))
+            self.used += part
 
     def wait(self, limit: Limit, now: float) -> float:
         """Seconds until one more call fits; 0 where it fits now."""
-        self.spent = sorted(call for call in self.spent if call[0] > now)
-        room = SHARE - sum(part for _, part in self.spent) + _ROUNDING
+        self._forget(now)
+        room = SHARE - self.used + _ROUNDING
         wait = 0.0
         for ends, part in self.spent:
             if room >= 1 / limit.calls:
@@ -43,6 +48,16 @@ class Window:
             room += part
             wait = ends - now
         return wait
+
+    def _forget(self, now: float) -> None:
+        """Takes out what counts no more. The sum begins anew with an empty window, so that roundings never add up."""
+        ended = 0
+        while ended < len(self.spent) and self.spent[ended][0] <= now:
+            self.used -= self.spent[ended][1]
+            ended += 1
+        del self.spent[:ended]
+        if not self.spent:
+            self.used = 0.0
 
 
 class Budgets:
@@ -61,4 +76,6 @@ class Budgets:
 
     def _window(self, name: str, limit: Limit, key: str) -> Window:
         place = (limit.pool or name, key if limit.per == "key" else "")
-        return self._windows.setdefault(place, Window())
+        if place not in self._windows:
+            self._windows[place] = Window()
+        return self._windows[place]

@@ -18,6 +18,7 @@ ADDED_BY_SIGNERS = frozenset({"timestamp", "recvWindow", "recv_window", "signatu
 """What most signers add; an endpoint names what else its own does (`adds`)."""
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NEVER_IN_URLS = re.compile(r'[ #\\"<>]')
 _LONGEST_URL = 8192
 _LONGEST_HEADER = 8000  # some venues want in a header what is in the body
 
@@ -32,6 +33,9 @@ class ParameterError(GateError):
 
 def check_declared(endpoint: Endpoint, declared: tuple[Endpoint, ...]) -> None:
     """Refuses an endpoint that is not, in every field, one the connector declared."""
+    for one in declared:
+        if one is endpoint:  # nearly always, and a hundred times as fast as comparing every field
+            return
     if endpoint not in declared:
         raise GateError(f"{endpoint.verb} {endpoint.path} is not declared")
 
@@ -51,7 +55,7 @@ def check_params(params: Mapping[str, str]) -> None:
 
 def placed_in(path: str, params: Mapping[str, str]) -> str:
     """A declared path with its `{name}` replaced by that parameter. What goes there is a plain word and can name no other path."""
-    for name in _PLACE.findall(path):
+    for name in _PLACE.findall(path) if "{" in path else ():
         value = params.get(name, "")
         if not _WORD.fullmatch(value):
             raise ParameterError(f"{name} is no plain word, and stands in a path")
@@ -63,21 +67,18 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
     """Refuses a signed request that differs from what was declared and asked for. `base` is the endpoint override."""
     if len(request.url) > _LONGEST_URL or not request.url.isascii() or not request.url.isprintable():
         raise ParameterError("the signed URL is too long, or holds characters that do not belong in one")
-    if any(char in request.url for char in ' #\\"<>'):
+    if _NEVER_IN_URLS.search(request.url):
         raise ParameterError("the signed URL holds a space, a fragment or a quote")
-    if any(len(value) > _LONGEST_HEADER for value in request.headers.values()):
+    if max(map(len, request.headers.values()), default=0) > _LONGEST_HEADER:
         raise ParameterError("a header of the signed request is too long")
-    parts = urlsplit(request.url)
-    wanted = urlsplit((base or f"https://{endpoint.host}").rstrip("/"))
-    if (parts.scheme, parts.netloc) != (wanted.scheme, wanted.netloc):
-        raise GateError(f"the signed URL goes to another host than {wanted.netloc}")
-    placed = placed_in(endpoint.path, params)
-    if parts.path != wanted.path + placed or request.verb != endpoint.verb:
-        raise GateError(f"the signed request is not {endpoint.verb} {endpoint.path}")
+    begin = (base or f"https://{endpoint.host}").rstrip("/")
+    place, _, query = request.url.partition("?")
+    if place != begin + placed_in(endpoint.path, params) or request.verb != endpoint.verb:
+        raise GateError(f"the signed request is not {endpoint.verb} {endpoint.path} at {urlsplit(begin).netloc}")
     params = {name: value for name, value in params.items() if "{" + name + "}" not in endpoint.path}
     if request.verb == "GET" and request.body:
         raise GateError(f"the signed request of {endpoint.path} carries a body")
-    sent = parse_qsl(parts.query, keep_blank_values=True) + _body_pairs(request.body)
+    sent = parse_qsl(query, keep_blank_values=True) + _body_pairs(request.body)
     names = [name for name, _ in sent]
     asked = {name: value for name, value in sent if name in params}
     known = {*params, *ADDED_BY_SIGNERS, *endpoint.adds} | ({endpoint.own_key} if endpoint.own_key else set())

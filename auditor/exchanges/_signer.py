@@ -26,6 +26,7 @@ from auditor.exchanges._base import Connector, Endpoint
 from auditor.redaction import Secret
 
 _OWN_CONTAINERS = ("options", "headers", "urls", "tokenBucket", "last_request_headers", "accountsById", "balance")
+_LEAVES = frozenset({str, int, float, bool, type(None)})
 _SHORTEST_PART = 6
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _SEEDS = {32, 64}
@@ -111,10 +112,10 @@ async def warm_up(ccxt_class: str | None) -> None:
 def _copied(held: Any) -> Any:
     """As `copy.deepcopy`, for the tables and lists that ccxt keeps: a tenth of its time, which counts with thousands of keys."""
     if type(held) is dict:
-        return {name: _copied(value) for name, value in held.items()}
+        return {name: value if type(value) in _LEAVES else _copied(value) for name, value in held.items()}
     if type(held) is list:
-        return [_copied(value) for value in held]
-    return held if isinstance(held, (str, int, float, bool, type(None))) else copy.deepcopy(held)
+        return [value if type(value) in _LEAVES else _copied(value) for value in held]
+    return held if type(held) in _LEAVES else copy.deepcopy(held)
 
 
 def _moved(leaf: Any, base: str) -> Any:
@@ -155,9 +156,6 @@ class Signer:
 
         Raises UnsignableError, without the cause: what a cryptographic library says of a key may quote it.
         """
-        import ccxt
-        from cryptography.exceptions import UnsupportedAlgorithm
-
         values = {name: quote(value, safe="") if endpoint.unescaped else value for name, value in params.items()}
         if endpoint.own_key:
             values[endpoint.own_key] = self._own_id()
@@ -165,7 +163,7 @@ class Signer:
         fault = ""
         try:
             signed = _signed(self._ccxt, endpoint, values)
-        except (ccxt.BaseError, ValueError, TypeError, LookupError, AttributeError, UnsupportedAlgorithm) as error:
+        except _faults_of_keys() as error:
             if not self._names:
                 raise
             fault = type(error).__name__
@@ -173,7 +171,7 @@ class Signer:
             _signed(self._with_sound_key(), endpoint, values)
             raise UnsignableError(fault)
         headers = {str(name): str(value) for name, value in (signed.get("headers") or {}).items()}
-        if any(not _sendable(value) for value in headers.values()):
+        if not _sendable("".join(headers.values())):
             raise UnsignableError("a line break or control character in a credential")
         return SignedRequest(verb=signed["method"], url=signed["url"], headers=headers, body=signed.get("body"))
 
@@ -193,6 +191,14 @@ class Signer:
         sound.options = dict(self._ccxt.options)
         sound.apiKey = sound.secret = sound.password = _SOUND_KEY
         return sound
+
+
+def _faults_of_keys() -> tuple[type[Exception], ...]:
+    """What comes of signing with a key that is not of the right form."""
+    import ccxt
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return (ccxt.BaseError, ValueError, TypeError, LookupError, AttributeError, UnsupportedAlgorithm)
 
 
 def _signed(instance: Any, endpoint: Endpoint, values: dict[str, str]) -> dict[str, Any]:
@@ -256,7 +262,7 @@ class RuleSigner:
                 raise UnsignableError("no public id that can be sent")
             now = int(time.time() * 1000) - self._skew
             headers = self._rule(self, Draft(verb=endpoint.verb, target=target, milliseconds=now))
-        if any(not _sendable(value) for value in headers.values()):
+        if not _sendable("".join(headers.values())):
             raise UnsignableError("a line break or control character in a credential")
         url = (self._base or f"https://{endpoint.host}") + target
         return SignedRequest(verb=endpoint.verb, url=url, headers=headers, body=None)

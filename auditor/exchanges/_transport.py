@@ -13,12 +13,14 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from auditor.exchanges import _body, _gate, _hosts, _signer
 from auditor.exchanges._base import Answer, Connector, Endpoint, Failure, Unavailable, by_status
 from auditor.exchanges._budget import Budgets
 from auditor.exchanges._shape import ShapeError
+from auditor.exchanges._silence import Silence
 from auditor.model.evidence import Reason
 from auditor.redaction import Secret, scrub
 
@@ -33,8 +35,16 @@ FIRST_PAUSE = 0.4
 """Seconds before the second attempt, doubled for the third, each give or take half."""
 _LONGEST_PAUSE = 10.0
 _LARGEST_SKEW = 86_400_000
+_CLOCKS_AGREE = 30.0
+"""Seconds that an answer may be on its way, and by which a clock may be wrong without spoiling a signature anywhere."""
 
 _TIMED_OUT = Failure(reason=Reason.TIMEOUT, code="timeout", meaning="no complete answer in time", retry=True)
+_SILENT = Failure(reason=Reason.TIMEOUT, code="silence", meaning="no answer in time", retry=True)
+_NOT_ASKED = Failure(
+    reason=Reason.TIMEOUT,
+    code="silence",
+    meaning="not asked: the exchange left two other questions without any answer, and has not been heard since",
+)
 _NO_CONNECTION = Failure(reason=Reason.TIMEOUT, code="connection", meaning="no connection", retry=True)
 _NOT_JSON = Failure(
     reason=Reason.MALFORMED_RESPONSE, code="json", meaning="answered with something that is not JSON", retry=True
@@ -76,6 +86,8 @@ class Venue:
         self.budgets = Budgets()
         self.skew: int | None = None
         """Milliseconds by which this machine's clock is ahead, once the venue complained."""
+        self.heard = 0
+        """How often anything came back, refusals included."""
         self.shut: Unavailable | None = None
         """Set once the venue locked out this address: no key asks again."""
         self.unsigned: _signer.Signer | _signer.RuleSigner | None = None
@@ -140,6 +152,7 @@ class Venue:
         import yarl
 
         assert self._session is not None
+        silent = True
         try:
             async with self._session.request(
                 request.verb,
@@ -148,9 +161,11 @@ class Venue:
                 data=request.body,
                 allow_redirects=False,
             ) as response:
+                silent = False
+                self.heard += 1
                 return await _body.read(response)
         except TimeoutError:
-            raise Unavailable(_TIMED_OUT) from None
+            raise Unavailable(_SILENT if silent else _TIMED_OUT) from None
         except (aiohttp.ClientPayloadError, zlib.error):
             raise Unavailable(_body.CUT_OFF) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -190,6 +205,7 @@ class KeyDoor:
         self._key = str(next(_numbers))
         self._shut: Unavailable | None = None
         self._turn = asyncio.Lock()
+        self._silence = Silence()
 
     def __repr__(self) -> str:
         return "KeyDoor(•••)"
@@ -208,9 +224,14 @@ class KeyDoor:
         clock_set = endpoint.public
         attempt = 1
         while True:
+            since = self._venue.heard
             try:
                 return await self._once(endpoint, params)
             except Unavailable as refusal:
+                if refusal.failure is _SILENT and not endpoint.public:
+                    self._silence.met(endpoint.name, since=since, heard=self._venue.heard, last=attempt >= ATTEMPTS)
+                    if self._silence.holds(self._venue.heard):
+                        raise
                 if refusal.failure.reason is Reason.CLOCK_SKEW and not clock_set:
                     clock_set = True
                     if await self._venue.learn_skew(lambda clock: self._ask(clock, {})):
@@ -230,11 +251,15 @@ class KeyDoor:
         shut = self._venue.shut or (None if endpoint.public else self._shut)
         if shut is not None:
             raise shut.again()
+        if self._silence.holds(self._venue.heard) and not endpoint.public:
+            raise Unavailable(_NOT_ASKED)
 
     async def _exchange(self, endpoint: Endpoint, params: Mapping[str, str]) -> Any:
         self._refuse_if_shut(endpoint)
         answer = await self._venue.send(self._signed(endpoint, params))
-        failure = _judged(self._venue.connector.classify(answer, endpoint), answer, endpoint)
+        failure = self._by_its_clock(
+            _judged(self._venue.connector.classify(answer, endpoint), answer, endpoint), answer
+        )
         if failure is None:
             return answer.body
         code = "•••" if self._signer.knows(failure.code) else scrub(failure.code)
@@ -246,6 +271,19 @@ class KeyDoor:
         if failure.lockout and not endpoint.public:
             self._shut = refusal
         raise refusal
+
+    def _by_its_clock(self, failure: Failure | None, answer: Answer) -> Failure | None:
+        """A key is not accused where the venue's clock, as its `Date` tells it, is not ours: some venues say the same of both.
+
+        Nothing more is sent with the key unless the difference can be learnt; once it is, what is said counts.
+        """
+        theirs = _moment(answer.headers.get("date"))
+        if failure is None or failure.reason is not Reason.INVALID_KEY or self._venue.skew is not None or not theirs:
+            return failure
+        if abs(time.time() - theirs) <= _CLOCKS_AGREE:
+            return failure
+        meaning = "this machine's clock is not the exchange's; whether the key is good cannot be told until it is"
+        return replace(failure, reason=Reason.CLOCK_SKEW, meaning=meaning, lockout=self._venue.connector.clock is None)
 
     def _signed(self, endpoint: Endpoint, params: Mapping[str, str]) -> _signer.SignedRequest:
         signer = self._venue.unsigned if endpoint.public else self._signer
@@ -294,3 +332,11 @@ def _judged(failure: Failure | None, answer: Answer, endpoint: Endpoint) -> Fail
 def _seconds(header: str | None) -> float | None:
     plain = header is not None and header.isascii() and header.isdigit() and len(header) < 6  # noqa: PLR2004
     return float(header) if plain and header else None
+
+
+def _moment(header: str | None) -> float | None:
+    """The time an answer was made (Unix seconds), as its `Date` says."""
+    try:
+        return parsedate_to_datetime(header or "").timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -67,7 +67,7 @@ class Needed(Mapping[str, tuple[str, ...]]):
 @cache
 def load(exchange: str) -> VenueFile:
     """The venue file of an exchange. Raises InputError with every fault: the files are ours, but they are checked."""
-    document = yamlio.read(Path(__file__).with_name(f"{exchange}.yaml"))
+    document = yamlio.shipped(Path(__file__).with_name(f"{exchange}.yaml"))
     faults = list(_faults(document, exchange))
     if faults:
         raise InputError(faults)

@@ -232,11 +232,23 @@ def _write_main(sheet: Sheet, own: dict[str, Any], more: dict[str, Any], keys: l
         sheet.problem(KEYS, Reason.IMPLAUSIBLE_RESPONSE, detail, "api_keys")
     with sheet.reading(PERMISSIONS if own else RESTRICTIONS) as seen:
         if own or more:
-            merged = _merged(seen, [view for view in (own, mine, more) if view])
-            seen.row("api_key", **{**_finished(merged), "can_read": True}, enabled=True, is_audit_key=True)
+            # The list cuts labels short. Where the whole one is not to be had, the key must not look renamed.
+            listed = {name: value for name, value in (mine or {}).items() if own or name != "label"}
+            merged = _merged(seen, [view for view in (own, listed, more) if view])
+            row = _finished(merged)
+            if row.get("public_id") or (keys is not None and more) or not _hidden_by_an_outage(sheet):
+                seen.row("api_key", **{**row, "can_read": True}, enabled=True, is_audit_key=True)
     with sheet.reading(KEYS) as seen:
         for row in others:
             seen.row("api_key", **_finished(row))
+
+
+def _hidden_by_an_outage(sheet: Sheet) -> bool:
+    """Whether what tells the calling key from all others was not to be had this once. Under the identity that is left it would
+    be a key that nobody has seen before.
+    """
+    telling = {RESTRICTIONS.name, UID.name, KEYS.name}
+    return any(one.endpoint in telling and one.reason is not Reason.PERMISSION_DENIED for one in sheet.problems)
 
 
 def _mine(keys: list[dict[str, Any]], ends: str | None, created_at: str | None) -> dict[str, Any] | None:

@@ -69,7 +69,10 @@ _FAILURES = by_code(
         Reason.CLOCK_SKEW: "40004 40005 40008",
     }
 )
-_FAILURES["40085"] = failure(Reason.PERMISSION_DENIED, "40085", "a unified account does not answer the classic calls")
+_NOT_CLASSIC = "40085"
+_FAILURES[_NOT_CLASSIC] = failure(
+    Reason.PERMISSION_DENIED, _NOT_CLASSIC, "a unified account does not answer the classic calls"
+)
 _ENDLESS = failure(Reason.IMPLAUSIBLE_RESPONSE, "cursor", "the pages of this list come to no end")
 
 
@@ -121,13 +124,22 @@ async def _calling_key(door: Door, sheet: Sheet) -> tuple[dict[str, Any], bool |
             )
             return *_own(seen, row, words), not old
         except (Unavailable, ShapeError) as refused:
-            refusals.append((endpoint, refused))
+            if not (refusals and _tells_the_family(refused, refusals[0][1])):
+                refusals.append((endpoint, refused))
             if isinstance(refused, Unavailable) and refused.failure.retry:
                 break  # an outage says nothing of the family
     for endpoint, refusal in refusals:
         with sheet.reading(endpoint, *shows):
             raise refusal
     return {}, None, None
+
+
+def _tells_the_family(refused: Unavailable | ShapeError, before: Unavailable | ShapeError) -> bool:
+    """Whether the classic call says no more than that the account is unified, where what the newer call met has nothing to do
+    with permissions: that alone is then the reason.
+    """
+    told = isinstance(refused, Unavailable) and refused.failure.code == _NOT_CLASSIC
+    return told and not (isinstance(before, Unavailable) and before.failure.reason is Reason.PERMISSION_DENIED)
 
 
 def _own(seen: Seen, row: Shape, powers: dict[str, Any]) -> tuple[dict[str, Any], bool | None]:

@@ -127,7 +127,8 @@ async def _pages(door: Door, endpoint: Endpoint) -> AsyncIterator[Shape]:
 async def _subs(door: Door, sheet: Sheet) -> dict[str, Shape]:
     """Sub-accounts by id. The calling key can read and works, for it was answered; nothing else of it is shown."""
     subs: dict[str, Shape] = {}
-    with sheet.reading(SUBS, "api_keys", "account.kind", "account.master_key_over_subaccounts") as seen:
+    shows = ("api_keys", "api_key.sub_account", "account.kind", "account.master_key_over_subaccounts")
+    with sheet.reading(SUBS, *shows) as seen:
         async for row in _pages(door, SUBS):
             id_ = seen.field(row, "id", Shape.text, "api_key.sub_account")
             subs |= {id_: row} if id_ else {}

@@ -109,12 +109,13 @@ def with_history(
     """
     lists: dict[str, Any] = {}
     stated: set[str] = set()
+    known = {one.place: one for one in reading.ledger.held}
     for scope in ("api_key", "address"):
         rows = snapshot.rows(scope)
         if rows is not None:
             places = [(scope, mark) for mark in reading.marks[scope]]
             lists[LISTS[scope]] = [
-                _add(scope, row, _of_subject(row, place, reading, baseline), stated)
+                _add(scope, row, _of_subject(row, known[place], baseline), stated)
                 for row, place in zip(rows, places, strict=True)
             ]
     if snapshot.events is not None:
@@ -125,17 +126,15 @@ def with_history(
         ]
     if snapshot.withdrawals is not None:
         lists["withdrawals"] = [
-            _add("withdrawal", row, {"destination_recognised": _destination(row, reading.ledger, baseline)}, stated)
+            _add("withdrawal", row, {"destination_recognised": _destination(row, known, baseline)}, stated)
             for row in snapshot.withdrawals
         ]
     sources = {**snapshot.sources, **dict.fromkeys(sorted(stated - snapshot.sources.keys()), _BY_HISTORY)}
     return _doubting(replace(snapshot, sources=sources, **lists), reading)
 
 
-def _of_subject(row: Mapping[str, Any], place: Place, reading: Reading, baseline: Baseline) -> dict[str, Any]:
-    held = reading.ledger.find(place)
-    assert held is not None
-    known = recognised(held, baseline, row)
+def _of_subject(row: Mapping[str, Any], held: Held, baseline: Baseline) -> dict[str, Any]:
+    known, place = recognised(held, baseline, row), held.place
     said = baseline.approved(place)
     return {
         "first_seen_at": held.first_seen_at,
@@ -175,7 +174,7 @@ def confirmed(row: Mapping[str, Any], line: str, address: str, baseline: Baselin
     return False if since is not None and at > since else None
 
 
-def _destination(row: Mapping[str, Any], ledger: Ledger, baseline: Baseline) -> bool | None:
+def _destination(row: Mapping[str, Any], known: Mapping[Place, Held], baseline: Baseline) -> bool | None:
     """Whether a destination was approved, as one or as a saved address, or is new since everything was looked through."""
     mark = row.get("destination")
     if not mark:
@@ -185,7 +184,7 @@ def _destination(row: Mapping[str, Any], ledger: Ledger, baseline: Baseline) -> 
         if said is not None:
             return said.mine
     reviewed = baseline.reviewed.get("destination")
-    held = ledger.find(("destination", mark))
+    held = known.get(("destination", mark))
     return False if reviewed and held and held.first_seen_at > reviewed[0] else None
 
 

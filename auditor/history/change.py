@@ -26,8 +26,9 @@ _RIGHTS = {
     "can_manage": "may manage keys",
 }
 _ANY = {"*", "*.*.*.*", "any", "all", "0.0.0.0", "::"}  # noqa: S104  (what venues write for everybody)
-_SHOWN = ("label", "permissions", "ip_bound", "ip_allowlist", "enabled", "expires_at", "never_expires", "kind",
+SHOWN = ("label", "permissions", "ip_bound", "ip_allowlist", "enabled", "expires_at", "never_expires", "kind",
           "symbol_restricted", "state", "skips_second_factor", "asset", "network", *_RIGHTS)  # fmt: skip
+"""Facts that are compared. Of others it is never told that they changed."""
 _LONGEST = 120
 _MOST = 5
 OPEN = {Outcome.UNKNOWN, Outcome.ERROR}
@@ -132,7 +133,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In words, what is known on both sides and not the same."""
     return [
         f"{name.replace('_', ' ')}: {_said(before[name])} -> {_said(now[name])}"
-        for name in _SHOWN
+        for name in SHOWN
         if name in before and name in now and before[name] != now[name]
     ]
 
@@ -147,20 +148,27 @@ def drift(reading: Reading, before: Ledger | None, baseline: Baseline) -> tuple[
     """What is new, removed, widened, changed or doubted: against what the owner approved of a scope, or against the run
     before where nothing of it was approved.
     """
-    found = [one for held in reading.ledger.held if (one := _of(held, reading, before, baseline)) is not None]
+    earlier = {one.place: one for one in before.held} if before else {}
+    lost = {one.place for one in reading.lost}
+    found = [
+        one
+        for held in reading.ledger.held
+        if (one := _of(held, reading.ledger, earlier.get(held.place), before, baseline, lost=held.place in lost))
+    ]
     ranks = {"widened": 0, "new": 1, "doubted": 2, "removed": 3, "changed": 4}
     return tuple(
         sorted(found, key=lambda one: (ranks[one.kind], one.subject.type, one.subject.label, one.subject.fingerprint))
     )
 
 
-def _of(held: Held, reading: Reading, before: Ledger | None, baseline: Baseline) -> Drift | None:
+def _of(
+    held: Held, ledger: Ledger, earlier: Held | None, before: Ledger | None, baseline: Baseline, *, lost: bool
+) -> Drift | None:
     against, said = baseline.covers(held.scope), baseline.approved(held.place)
-    earlier = before.find(held.place) if before else None
     was_there = earlier is not None and earlier.present
-    unlisted = held.mark in reading.ledger.unlisted.get(held.scope, ())
+    unlisted = held.mark in ledger.unlisted.get(held.scope, ())
     kind, what = "", ""
-    if any(one.place == held.place for one in reading.lost):
+    if lost:
         kind, what = "doubted", f"not listed any more, last seen {held.last_seen_at}"
     elif not held.present:
         # The removal of what was approved is told until the owner approves what is left; of anything else once.
@@ -205,13 +213,13 @@ def unchanged(reading: Ledger, drifts: tuple[Drift, ...]) -> tuple[Held, ...]:
     return tuple(one for one in reading.held if reading.seen(one) and one.place not in told)
 
 
-def compared(account: AccountReport, before: Mapping[str, Any] | None) -> AccountReport:
+def compared(account: AccountReport, before: Iterable[Mapping[str, Any]] | None) -> AccountReport:
     """The report of an account with each finding marked new, unchanged, updated or absent (it failed, and is known not to
-    any more) against its stored report of the run before. Without one nothing is marked.
+    any more) against the findings stored of the run before. Without one nothing is marked.
     """
     if before is None:
         return account
-    known = {row["id"]: row for row in before["findings"]}
+    known = {row["id"]: row for row in before}
     marked = tuple(replace(one, baseline=_mark(one, known.get(one.id))) for one in account.findings)
     return replace(account, findings=marked)
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from auditor.history import chain
+from auditor.history import chain, inventory
 from auditor.history.chain import Fault, Head, Record
-from auditor.history.store import Store, TamperedError, View, content_of, edited
+from auditor.history.store import SUBJECTS, Store, TamperedError, View, content_of, edited
 from auditor.history.tables import tables
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ def _remembered(store: Store, view: View) -> list[Fault]:
 def _parts(view: View, records: list[Record]) -> Iterator[Fault]:
     """Every part of every record against its hash; a record without any must be one that a tombstone names."""
     graves: dict[int, str] = {}
+    newest, rows = view.newest(SUBJECTS), inventory.digests(view.connection)
+    yield from (
+        edited(None, f"rows of {one} stand here without a record") for one in sorted(rows.keys() - newest.keys())
+    )
     for record in records[::-1]:
         found = view.listed(record.seq)
         if not found and graves.get(record.seq) == record.hash:
@@ -72,6 +76,10 @@ def _parts(view: View, records: list[Record]) -> Iterator[Fault]:
             yield edited(record.seq, "what it says was edited, added to or removed" if found else gone)
             continue
         for (account, kind), sha256 in found.items():
+            if kind == SUBJECTS:
+                if newest[account] == record.seq and rows.get(account) != sha256:
+                    yield edited(record.seq, f"the rows of {account} were edited")
+                continue
             try:
                 body = view.body(record.seq, account, kind, sha256)
             except TamperedError as error:

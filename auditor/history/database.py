@@ -90,9 +90,9 @@ def make_file(path: Path) -> None:
         raise HistoryError(f"the history cannot be opened: {problem}", hint=_HINTS["unable to open"])
 
 
-def prepare(connection: Connection, *, upgrade: bool) -> bool:
-    """Whether the tables are those of this version. With `upgrade` they are brought there, inside the open transaction,
-    which is the only one that writes until it ends.
+def prepare(connection: Connection, *, upgrade: bool) -> bool | None:
+    """Whether the tables are those of this version; None where there are none. With `upgrade` they are brought there, inside
+    the open transaction, which is the only one that writes until it ends.
 
     Raises HistoryError for a history from a newer version, and for a database that is none of ours.
     """
@@ -109,7 +109,8 @@ def prepare(connection: Connection, *, upgrade: bool) -> bool:
         )
     if upgrade:
         _upgrade(connection)
-    return upgrade
+        return True
+    return None if revision is None else False
 
 
 @contextmanager

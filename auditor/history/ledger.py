@@ -137,7 +137,8 @@ def read(snapshot: Snapshot, before: Ledger | None, fingerprint: Fingerprint) ->
         marks[scope] = _marks(rows or [], scope, snapshot, known, fingerprint)
         for mark, row in zip(marks[scope], rows or [], strict=True):
             held[scope, mark] = _seen(scope, mark, row, known.get((scope, mark)), now)
-        missing = [one for one in known.values() if one.scope == scope and one.present and one.mark not in marks[scope]]
+        listed = set(marks[scope])
+        missing = [one for one in known.values() if one.scope == scope and one.present and one.mark not in listed]
         if thrown:  # the key that asked is there: it was answered
             missing = [one for one in missing if not one.facts.get("is_audit_key")]
         if missing and (thrown or _complete(snapshot, scope)):
@@ -180,11 +181,12 @@ def _thrown_away(snapshot: Snapshot, scope: str) -> bool:
 
 def _rows(snapshot: Snapshot, scope: str, fingerprint: Fingerprint) -> list[dict[str, Any]] | None:
     """The rows of a scope; sub-accounts and destinations are seen through keys and withdrawals."""
-    if scope in {"api_key", "address"}:
-        return snapshot.rows(scope)
-    listed = snapshot.rows("api_key" if scope == "sub_account" else "withdrawal")
-    if listed is None:
-        return None
+    listed = snapshot.rows("withdrawal" if scope == "destination" else "api_key" if scope == "sub_account" else scope)
+    if scope in {"api_key", "sub_account"} and _nameless(snapshot):
+        unnamed = [{name: value for name, value in row.items() if name != "sub_account"} for row in listed or []]
+        return unnamed if listed is not None and scope == "api_key" else None
+    if listed is None or scope in {"api_key", "address"}:
+        return listed
     if scope == "sub_account":
         names = sorted({str(row["sub_account"]) for row in listed if row.get("sub_account")})
         owner = (snapshot.exchange, snapshot.name)
@@ -193,6 +195,14 @@ def _rows(snapshot: Snapshot, scope: str, fingerprint: Fingerprint) -> list[dict
         {"label": "", "fingerprint": mark}
         for mark in sorted({str(row["destination"]) for row in listed if row.get("destination")})
     ]
+
+
+def _nameless(snapshot: Snapshot) -> bool:
+    """Whether the names of sub-accounts were not to be had this once: ids stand in their place, and are no other sub-accounts.
+    To a key that may never see the names, the ids are the names.
+    """
+    hidden = [one.reason for one in snapshot.problems if "api_key.sub_account" in one.facts]
+    return any(reason is not Reason.PERMISSION_DENIED for reason in hidden)
 
 
 def _complete(snapshot: Snapshot, scope: str) -> bool | None:
@@ -215,10 +225,13 @@ def _marks(
         mark = identity(scope, snapshot, named, fingerprint) if scope in {"api_key", "address"} else row["fingerprint"]
         alike.setdefault(mark, []).append(number)
     marks = [""] * len(rows)
+    before: dict[str, list[Held]] = {}
+    for one in known.values():
+        if one.scope == scope:
+            before.setdefault(one.mark.partition("-")[0], []).append(one)
     for mark, numbers in alike.items():
         numbers.sort(key=lambda number: canonical(rows[number]))
-        before = [one for one in known.values() if one.scope == scope and one.mark.partition("-")[0] == mark]
-        for number, given in _numbered(mark, [(number, rows[number]) for number in numbers], before):
+        for number, given in _numbered(mark, [(number, rows[number]) for number in numbers], before.get(mark, [])):
             marks[number] = given
     return marks
 

@@ -6,8 +6,10 @@ each account its report, its evidence and its ledger.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,18 +20,19 @@ from auditor.history.baseline import Baseline
 from auditor.history.chain import Record
 from auditor.history.database import HistoryError
 from auditor.history.ledger import Ledger
-from auditor.history.store import Parts, TamperedError, View
+from auditor.history.store import Body, TamperedError, View, edited
 from auditor.model.evidence import Snapshot
 from auditor.model.facts import parse_time
 from auditor.model.normalise import normalise, snapshot
-from auditor.model.report import SCHEMA, Finding, Report, TrendPoint
+from auditor.model.report import SCHEMA, Report, TrendPoint
 from auditor.model.rule import Severity
 from auditor.redaction import printable
 from auditor.reports import json as json_report
+from auditor.reports._once import TABLES, Once
 
 _MOST_TRIED = 50
-_OF_THE_RULE = ("title", "severity", "why", "how_we_know", "fix", "controls", "incidents")
-_ORDER = tuple(one.name for one in fields(Finding))
+_V = 2
+"""How a run is stored. Of version 1, `texts` are what the rules said, by exchange; now they are the tables of a report."""
 INVENTORY = "inventory"
 POINTS = 30
 """Runs that a trend in a report goes back."""
@@ -49,51 +52,39 @@ class StoredRun:
     problems: list[dict[str, Any]]
 
 
-def parts_of(report: Report, collected: Iterable[Snapshot], kept: Mapping[str, Ledger]) -> Parts:
-    """What is stored of a run."""
-    document = json_report.document(report)
-    rows = {row["name"]: row for row in document["accounts"]}
-    texts: dict[str, dict[str, Any]] = {}
-    parts: dict[tuple[str, str], Any] = {
-        ("", "run"): {
-            "v": 1,
-            "run": document["run"],
-            "summary": document["summary"],
-            "problems": document["problems"],
-            "accounts": [{"name": name, **_line(row)} for name, row in rows.items()],
-        }
-    }
-    for one in collected:
-        row = rows[one.name]
-        parts[one.name, "findings"] = [_bare(finding, row["exchange"], texts) for finding in row["findings"]]
-        parts[one.name, "report"] = {**row, "findings": []}  # apart: they are mostly the same as at the run before
-        parts[one.name, "snapshot"] = one.to_document()
-        parts[one.name, INVENTORY] = kept[one.name].to_document()
-    parts["", "texts"] = {exchange: dict(sorted(said.items())) for exchange, said in sorted(texts.items())}
+def parts_of(report: Report, collected: Iterable[Snapshot], kept: Mapping[str, Ledger]) -> dict[tuple[str, str], Body]:
+    """What is stored of a run, ready for it: of ten thousand accounts one is unpacked at a time."""
+    once, lines = Once(), []
+    parts: dict[tuple[str, str], Body] = {}
+    snapshots = {one.name: one for one in collected}
+    for account in report.accounts:
+        row = json_report.plain(json_report.tree(account, once))
+        lines.append({"name": account.name, **_line(row)})
+        if (one := snapshots.get(account.name)) is not None:
+            said = {
+                "findings": row["findings"],  # apart from the rest: they are mostly the same as at the run before
+                "report": {**row, "findings": []},
+                "snapshot": one.to_document(),
+                INVENTORY: kept[one.name].to_document(),
+            }
+            parts |= {(account.name, kind): Body.of(value) for kind, value in said.items()}
+    head = json_report.head(report)
+    run = {"v": _V, "run": head["run"], "summary": head["summary"], "problems": json_report.plain(report.problems)}
+    parts["", "run"] = Body.of({**run, "accounts": lines})
+    parts["", "texts"] = Body.of(json_report.plain(once.tables()))
     return parts
 
 
-def _bare(finding: Mapping[str, Any], exchange: str, texts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A finding without what its rule says of itself, which is kept once for each exchange."""
-    told = {name: finding[name] for name in _OF_THE_RULE}
-    same = texts.setdefault(exchange, {}).setdefault(finding["rule"], told) == told
-    return {name: value for name, value in finding.items() if not (same and name in _OF_THE_RULE)}
-
-
 def account_report(view: View, record: Record, account: str) -> dict[str, Any] | None:
-    """An account's part of the JSON report of a stored run, whole again."""
+    """An account's part of the JSON report of a stored run; what belongs to its rules and actions is in `tables`."""
     row: dict[str, Any] | None = view.part(record, account, "report")
     if row is None:
         return None
-    said = (view.part(record, "", "texts") or {}).get(row["exchange"], {})
     found = view.part(record, account, "findings") or []
-    return {**row, "findings": [_whole(finding, said.get(finding["rule"], {})) for finding in found]}
-
-
-def _whole(finding: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding with its texts, in the order of a report."""
-    held = {**told, **finding}
-    return {name: held[name] for name in _ORDER if name in held} | held
+    if (view.part(record, "", "run") or {}).get("v") == 1:
+        said = (view.part(record, "", "texts") or {}).get(row["exchange"], {})
+        found = [{**said.get(finding["rule"], {}), **finding} for finding in found]
+    return {**row, "findings": found}
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,9 +145,25 @@ def find(view: View, name: str) -> Record:
 
 def report_document(view: View, record: Record) -> dict[str, Any]:
     """The JSON report of a stored run. Raises UsageError for a pruned one, and TamperedError."""
+    said = report_stream(view, record)
+    return {**said, "accounts": list(said["accounts"])}
+
+
+def report_stream(view: View, record: Record) -> dict[str, Any]:
+    """The same, with `accounts` an iterator that reads one after the other, once."""
     run = _there(view, record)
-    accounts = [account_report(view, record, name) for name in run.accounts]
-    return {"schema": SCHEMA, "run": run.run, "summary": run.summary, "accounts": accounts, "problems": run.problems}
+    old = (view.part(record, "", "run") or {}).get("v") == 1
+    tables = {name: {} for name in TABLES} if old else view.part(record, "", "texts")
+    accounts = _accounts(view, record, run.accounts)
+    head = {"schema": SCHEMA, "run": run.run, "summary": run.summary, "part": None}
+    return {**head, "accounts": accounts, **tables, "problems": run.problems}
+
+
+def _accounts(view: View, record: Record, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for name in names:
+        row = account_report(view, record, name)
+        if row is not None:
+            yield row
 
 
 def snapshots(view: View, record: Record) -> list[Snapshot]:
@@ -183,13 +190,19 @@ def snapshot_of(view: View, record: Record, account: str) -> Snapshot | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What is known of an account before a run. `report` is its part of the JSON report of the run before."""
+    """What is known of an account before a run."""
 
     record: Record
     ledger: Ledger
     snapshot: Snapshot | None
-    report: dict[str, Any] | None
     ruleset: str
+    packed: bytes | None
+    """Its findings in the run before: packed, because those of ten thousand accounts are held at once."""
+
+    @property
+    def findings(self) -> list[dict[str, Any]] | None:
+        """The same, as rows of a JSON report."""
+        return None if self.packed is None else json.loads(zlib.decompress(self.packed))
 
 
 def past(view: View, account: str, identity: str | None = None) -> tuple[Past | None, list[HistoryError]]:
@@ -219,23 +232,45 @@ def _past(view: View, record: Record, account: str) -> Past | None:
         record=record,
         ledger=ledgers.from_document(kept),
         snapshot=snapshot_of(view, record, account),
-        report=account_report(view, record, account),
         ruleset=run["run"]["ruleset_sha256"],
+        packed=None if (found := view.part(record, account, "findings")) is None else _packed(found),
     )
 
 
-def approvals(view: View, account: str) -> tuple[Baseline, list[TamperedError]]:
-    """What the owner said about an account. A word that was tampered with counts for nothing, and so does then the rest: what
-    was taken back may stand in it.
+def _packed(found: Any) -> bytes:
+    return zlib.compress(json.dumps(found).encode(), 1)
+
+
+def approvals(
+    view: View, account: str, *, also: tuple[str, Mapping[str, Any]] | None = None
+) -> tuple[Baseline, list[TamperedError]]:
+    """What the owner said about an account, and says now (`also`). A word that was tampered with counts for nothing, and so
+    does then the rest: what was taken back may stand in it.
     """
     said: list[tuple[str, Mapping[str, Any]]] = []
     wrong: list[TamperedError] = []
     for record in view.records("approval", "confirmation", account=account):
         try:
-            said.append((record.at, view.part(record, account, record.kind) or {}))
+            said.append((record.at, _spelled_out(view, account, view.part(record, account, record.kind) or {})))
         except TamperedError as error:
             wrong.append(error)
+    said += [also] if also else []
     return (Baseline() if wrong else baselines.fold(said)), wrong
+
+
+def _spelled_out(view: View, account: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A word of the owner; one about everything that a run saw names the run only."""
+    if "run" not in said:
+        return said
+    record = view.record_of(said["run"])
+    kept = view.part(record, account, INVENTORY) if record else None
+    if kept is None:
+        raise TamperedError(edited(said["run"], f"what was approved of {account} is gone"))
+    ledger = ledgers.from_document(kept)
+    there = {
+        one.place: True for one in ledger.held if one.present and one.mark not in ledger.unlisted.get(one.scope, ())
+    }
+    return baselines.approval(there, ledger, by=said["by"], whole=True)
 
 
 def points(runs: Iterable[StoredRun], account: str) -> tuple[TrendPoint, ...]:

@@ -30,16 +30,21 @@ if TYPE_CHECKING:
 
 Parts = Mapping[tuple[str, str], Any]
 """(account, kind) -> JSON value, or its Body. The account is empty for what concerns the whole record."""
+SUBJECTS = "subjects"
+"""The part that stands for the rows of an account (see `inventory`): they are its body, and only the newest ones are kept."""
 _LARGEST = 2**30
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A part ready to be stored. What takes long is made before anybody has to wait for the lock."""
+    """A part ready to be stored. What takes long is made before anybody has to wait for the lock.
+
+    `packed` is None where what is said stands in rows.
+    """
 
     sha256: str
-    packed: bytes
+    packed: bytes | None
 
     @classmethod
     def of(cls, value: Any) -> Body:
@@ -70,6 +75,7 @@ class View:
     trusted: frozenset[str]
     head: Head | None = None
     _checked: dict[int, dict[tuple[str, str], str]] = field(default_factory=dict)
+    _records: dict[int, Record | None] = field(default_factory=dict)
 
     def records(self, *kinds: str, account: str | None = None, newest: int | None = None) -> list[Record]:
         """Records in the order of their numbers: of these kinds, about this account, the newest ones only. Unchecked."""
@@ -93,6 +99,12 @@ class View:
         row = self.connection.execute(select(table).where(table.c.seq == seq)).mappings().first()
         return Record(**row) if row else None
 
+    def record_of(self, seq: int) -> Record | None:
+        """The same, asked for once however often it is needed."""
+        if seq not in self._records:
+            self._records[seq] = self.record(seq)
+        return self._records[seq]
+
     def newest(self, kind: str) -> dict[str, int]:
         """Account -> the number of the newest record that has such a part about it."""
         from sqlalchemy import func, select
@@ -100,6 +112,16 @@ class View:
         part = tables().part
         query = select(part.c.account, func.max(part.c.seq)).where(part.c.kind == kind).group_by(part.c.account)
         return {row[0]: row[1] for row in self.connection.execute(query)}
+
+    def approved(self) -> set[int]:
+        """The runs that were approved as a whole: what was said of them is read from them."""
+        from sqlalchemy import func, select
+
+        part = tables().part
+        query = select(part.c.sha256, func.min(part.c.seq), func.min(part.c.account)).where(part.c.kind == "approval")
+        rows = self.connection.execute(query.group_by(part.c.sha256)).all()
+        said = [json.loads(self.body(seq, account, "approval", sha256)) for sha256, seq, account in rows]
+        return {int(one["run"]) for one in said if "run" in one}
 
     def names(self, record: Record) -> dict[tuple[str, str], str]:
         """The parts of a record and their hashes, once it is known to be as it was written. None for a pruned one."""
@@ -156,8 +178,14 @@ class Store:
         if file is not None and not file.exists():
             raise self._none_yet()
         with self._connected() as connection:
-            if not database.prepare(connection, upgrade=False):
+            ready = database.prepare(connection, upgrade=False)
+            if ready is None:
                 raise self._none_yet()
+            if ready:
+                yield View(connection=connection, trusted=self.trusted, head=_head(connection))
+                return
+        with self._connected(writes=True) as connection:  # from an earlier version: it says what it said before
+            database.prepare(connection, upgrade=True)
             yield View(connection=connection, trusted=self.trusted, head=_head(connection))
 
     def _none_yet(self) -> NoHistoryError:
@@ -207,7 +235,7 @@ class Store:
         )
         table = tables()
         view.connection.execute(insert(table.record).values(**asdict(record)))
-        _keep(view.connection, {body.sha256: body.packed for body in bodies.values()})
+        _keep(view.connection, {body.sha256: body.packed for body in bodies.values() if body.packed is not None})
         if bodies:
             rows = [{"seq": record.seq, "account": one[0], "kind": one[1], "sha256": hashes[one]} for one in bodies]
             view.connection.execute(insert(table.part), rows)
@@ -235,7 +263,7 @@ class Store:
         pruned: list[int] = []
 
         def bury(view: View) -> Parts:
-            needed = set(view.newest("inventory").values()) | set(view.newest("run").values())
+            needed = set(view.newest("inventory").values()) | set(view.newest("run").values()) | view.approved()
             old = [one for one in view.records("run") if one.at < format_time(before) and one.seq not in needed]
             graves = [{"seq": one.seq, "hash": one.hash} for one in old if view.names(one)]
             if not graves:
@@ -278,7 +306,7 @@ def _keep(connection: Connection, bodies: Mapping[str, bytes]) -> None:
         connection.execute(insert(table), rows)
 
 
-def edited(seq: int, detail: str) -> Fault:
+def edited(seq: int | None, detail: str) -> Fault:
     """The fault of a record that does not say any more what was written."""
     return Fault(seq=seq, what="edited", detail=detail)
 

@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision this version knows, oldest first. A test holds it against `migrations/versions`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
     """record: the chain; part: what a record says, by account and kind, as the hash of a body; body: what is said, once
-    however often; head: one row, the signed end of the chain.
+    however often; head: one row, the signed end of the chain; subject: the inventory as it is now, see `inventory`.
     """
 
     record: Table
     part: Table
     body: Table
     head: Table
+    subject: Table
 
 
 @cache
@@ -65,4 +66,7 @@ def tables() -> Tables:
         Column("seq", Integer, nullable=False),
         *(Column(name, Text, nullable=False) for name in ("hash", "signer", "signature")),
     )
-    return Tables(record=record, part=part, body=body, head=head)
+    keys = [Column(name, Text, primary_key=True) for name in ("account", "scope", "mark")]
+    rest = ("label", "standing", "first_seen", "last_seen", "face", "stood", "was", "said", "refused", "covered")
+    subject = Table("history_subject", data, *keys, *(Column(name, Text, nullable=False) for name in rest))
+    return Tables(record=record, part=part, body=body, head=head, subject=subject)

@@ -7,7 +7,6 @@ itself: times of unusual spelling, and keys that stand twice in one table. A tes
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
@@ -37,19 +36,27 @@ def fillable(fact: Fact) -> bool:
 
 
 @cache
-def decoder() -> Any:
-    """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart."""
+def decoder(*, nulls: bool = False) -> Any:
+    """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart.
+
+    With `nulls` every key may hold one, which then says no more than that the key is absent. `doc`, and `n` of a row, are for whoever numbers what was decoded; a document that brings them is not well-formed.
+    """
     import msgspec
 
     unset = msgspec.UNSET
+    place = int | msgspec.UnsetType
+
+    def optional(known: Any) -> Any:
+        return known | msgspec.UnsetType | None if nulls else known | msgspec.UnsetType
 
     def row(name: str, scope: str, extra: tuple[Any, ...] = ()) -> Any:
         fields = [
-            (fact.name, _python_type(fact), unset)
+            (fact.name, _python_type(fact, nulls=nulls), unset)
             for fact in of_scope(scope).values()
             if fact.name != "name" or not extra
         ]
-        return msgspec.defstruct(name, [*extra, *fields], kw_only=True, forbid_unknown_fields=True, gc=False)
+        numbers = [("doc", place, unset), ("n", place, unset)] if scope in LISTS else []
+        return msgspec.defstruct(name, [*numbers, *extra, *fields], kw_only=True, forbid_unknown_fields=True, gc=False)
 
     named = _annotated(str, msgspec.Meta(min_length=1))
     account = row("Account", "account", (("name", named), ("exchange", named)))
@@ -62,8 +69,8 @@ def decoder() -> Any:
         "Source",
         [
             ("by", Literal[_SOURCE_BY]),
-            *[(key, str | msgspec.UnsetType, unset) for key in ("ref", "contradicts")],
-            *[(key, day | msgspec.UnsetType, unset) for key in ("at", "expires")],
+            *[(key, optional(str), unset) for key in ("ref", "contradicts")],
+            *[(key, optional(day), unset) for key in ("at", "expires")],
         ],
         forbid_unknown_fields=True,
     )
@@ -72,20 +79,21 @@ def decoder() -> Any:
         [
             ("endpoint", str),
             ("reason", Reason),
-            ("detail", str | msgspec.UnsetType, unset),
-            ("facts", list[str] | msgspec.UnsetType, unset),
+            ("detail", optional(str), unset),
+            ("facts", optional(list[str]), unset),
         ],
         forbid_unknown_fields=True,
     )
     document = msgspec.defstruct(
         "EvidenceLine",
         [
+            ("doc", place, unset),
             ("schema", Literal[SCHEMA]),
             ("account", account),
-            ("collected_at", datetime | msgspec.UnsetType, unset),
+            ("collected_at", optional(datetime), unset),
             *rows,
             ("venue", row("Venue", "venue") | None | msgspec.UnsetType, unset),
-            ("sources", dict.__class_getitem__((_sourced(), source)) | None | msgspec.UnsetType, unset),
+            ("sources", dict.__class_getitem__((_sourced(), source | None if nulls else source)) | None | msgspec.UnsetType, unset),
             ("problems", list.__class_getitem__(problem) | None | msgspec.UnsetType, unset),
         ],
         kw_only=True,
@@ -99,7 +107,7 @@ def _sourced() -> Any:
     return Literal[(*catalogue(), *_SOURCED)]
 
 
-def _python_type(fact: Fact) -> Any:
+def _python_type(fact: Fact, *, nulls: bool) -> Any:
     import msgspec
     from msgspec import Meta
 
@@ -114,7 +122,7 @@ def _python_type(fact: Fact) -> Any:
         "list": list[str],
     }
     known = types[fact.kind] | msgspec.UnsetType
-    return known if fillable(fact) else known | None
+    return known if fillable(fact) and not nulls else known | None
 
 
 def _list_of(choices: tuple[str, ...]) -> Any:
@@ -146,6 +154,8 @@ def faults(document: Document) -> Iterator[Fault]:
 
 
 def _strangers(document: Document, table: dict[str, Any], known: tuple[str, ...], *path: str | int) -> Iterator[Fault]:
+    import difflib
+
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key[:_LONGEST_NAME], known, 1)

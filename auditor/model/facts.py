@@ -5,7 +5,6 @@ Knows no exchange and no rule. `Fact.check` is the one definition of what a well
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -130,6 +129,8 @@ _CHECKS = {
 
 
 def _wrong_choice(fact: Fact, value: Any) -> str:
+    import difflib
+
     close = difflib.get_close_matches(str(value)[:100], fact.choices, 1)
     guess = f", did you mean {close[0]}?" if close else ""
     return f"expected one of {', '.join(fact.choices)}{guess}"
@@ -155,7 +156,7 @@ def format_time(moment: datetime) -> str:
 @cache
 def catalogue() -> dict[str, Fact]:
     """Every fact by its path, in the order of the catalogue."""
-    table = yamlio.read(Path(__file__).with_name("facts.yaml")).value
+    table = yamlio.shipped(Path(__file__).with_name("facts.yaml")).value
     ranked = tuple(table.pop("factor_strength"))
     return {
         f"{scope}.{name}": _fact(f"{scope}.{name}", row, ranked)
@@ -184,5 +185,7 @@ def of_scope(scope: str) -> dict[str, Fact]:
 
 def suggestion(path: str) -> str:
     """`, did you mean ...?` for a fact path that does not exist, or nothing."""
+    import difflib
+
     close = difflib.get_close_matches(path, catalogue(), 1, cutoff=0.6)
     return f": did you mean {close[0]}?" if close else ""

@@ -37,7 +37,7 @@ def normalise(value: dict[str, Any], now: datetime) -> dict[str, Any]:
     known["account"] = dict(value["account"])
     known["venue"] = dict(value.get("venue") or {})
     known |= {key: [dict(row) for row in known[key]] for key in LISTS.values() if key in known}
-    known["sources"] = dict(value.get("sources") or {})
+    known["sources"] = {path: _dated(source) for path, source in (value.get("sources") or {}).items()}
     known["problems"] = [_without_nulls(problem) for problem in value.get("problems") or ()]
     known["collected_at"] = format_time(parse_time(value.get("collected_at")) or now)
     _expire(known, now)
@@ -54,6 +54,11 @@ def normalise(value: dict[str, Any], now: datetime) -> dict[str, Any]:
     if marks:
         known[UNKNOWN_MARK] = sorted(marks)
     return known
+
+
+def _dated(source: dict[str, Any]) -> dict[str, Any]:
+    """A source whose time every engine reads: not all take a small t for the T between day and hour."""
+    return {**source, "at": source["at"].upper()} if source.get("at") else source
 
 
 def _without_nulls(table: dict[str, Any]) -> dict[str, Any]:

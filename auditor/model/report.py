@@ -6,6 +6,7 @@ but each renderer escapes it for its own medium.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,8 @@ from auditor.model.evidence import Problem
 from auditor.model.rule import Severity
 
 SCHEMA = "auditor/report/1"
+INDEX = "auditor/report-index/1"
+"""Of a report in parts: what leads to them."""
 BY_ANSWER = "answer with `auditor attest`: "
 """How the `how` of a missing fact begins where its owner can simply say it."""
 
@@ -326,9 +329,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run over one or more accounts, worst account first."""
+    """One run over one or more accounts, worst account first.
+
+    Of a large fleet each look at an account reads it from disk: go through `accounts`, and keep none of them.
+    """
 
     run: RunInfo
     summary: Summary
-    accounts: tuple[AccountReport, ...]
+    accounts: Sequence[AccountReport]
     problems: tuple[RunProblem, ...] = ()

@@ -5,7 +5,6 @@ It holds references to secrets, never a secret; not even the references are show
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -73,5 +72,7 @@ class Config:
 
 def close(word: str, known: Iterable[str]) -> str | None:
     """Which of the known words somebody most likely meant, as a hint."""
+    import difflib
+
     found = difflib.get_close_matches(word[:64], list(known), 1)
     return f"did you mean {found[0]}?" if found else None

@@ -5,7 +5,6 @@ Knows no report. What a framework is not about is said with it.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,6 +57,8 @@ def _framework(row: dict[str, object]) -> Framework:
 
 def chosen(names: Iterable[str]) -> tuple[str, ...]:
     """The ids of the frameworks that are meant, all of them where none is named. Raises UsageError for an unknown one."""
+    import difflib
+
     known = {_plain(alias): one.id for one in catalogue().values() for alias in (one.id, one.name, *one.aliases)}
     found = []
     for name in names:

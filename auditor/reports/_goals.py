@@ -5,7 +5,7 @@ Groups and orders what the Report says; computes no score. Whatever fails stands
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from auditor.model.report import AccountReport, AttackPath, Finding, FixStep, PathStatus, Report
@@ -26,10 +26,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class First:
-    """One change, and on which accounts it is due, the one that gains most first."""
+    """One change, and on which accounts (by name) it is due, the one that gains most first."""
 
     change: str
-    steps: tuple[tuple[AccountReport, FixStep], ...]
+    steps: tuple[tuple[str, FixStep], ...]
 
     @property
     def gain(self) -> float:
@@ -114,10 +114,10 @@ def _facts(issue: Issue) -> set[str]:
 
 def first_fixes(report: Report, most: int = 3) -> tuple[First, ...]:
     """The changes to make first in the whole run. The same change on several accounts is one."""
-    by_change: dict[str, list[tuple[AccountReport, FixStep]]] = {}
+    by_change: dict[str, list[tuple[str, FixStep]]] = {}
     for account in report.accounts:
         for step in account.fixes:
-            by_change.setdefault(step.change, []).append((account, step))
+            by_change.setdefault(step.change, []).append((account.name, step))
     found = [First(change=change, steps=tuple(steps)) for change, steps in by_change.items()]
     return tuple(sorted(found, key=lambda one: (-one.gain, -len(one.steps)))[:most])
 
@@ -128,7 +128,7 @@ def closed(account: AccountReport, step: FixStep) -> list[Finding]:
     return [finding for finding in account.findings if finding.id in ids]
 
 
-def hidden(accounts: Sequence[AccountReport]) -> list[tuple[str, int, int]]:
+def hidden(accounts: Iterable[AccountReport]) -> list[tuple[str, int, int]]:
     """Why rules are undecided in the whole run: reason, rules and accounts, the reason that hides most first."""
     rules: dict[str, int] = {}
     seen: dict[str, set[str]] = {}

@@ -16,6 +16,7 @@ _STYLES = {
     "high": "red",
     "medium": "yellow",
     "low": "cyan",
+    "info": "blue",
     "unknown": "magenta",
     "pass": "green",
     "quiet": "dim",
@@ -24,6 +25,8 @@ _STYLES = {
 
 def cells(text: str) -> int:
     """Columns that `text` takes at most: wide characters count two, as do all that tables of widths disagree about."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(char) in "WF" or _disputed(char) else 1 for char in text)
 
 
@@ -36,19 +39,24 @@ def _disputed(char: str) -> bool:
 
 def wrap(text: str, width: int) -> list[str]:
     """`text` in lines of at most `width` cells, broken at spaces, and inside a word only where it is too long itself."""
-    lines = [""]
+    lines, used = [""], 0
     for word in text.split(" "):
         for piece in _pieces(word, width):
-            if lines[-1] and cells(lines[-1]) + 1 + cells(piece) <= width:
+            wide = cells(piece)
+            if lines[-1] and used + 1 + wide <= width:
                 lines[-1] += f" {piece}"
-            elif lines[-1]:
-                lines.append(piece)
-            else:
-                lines[-1] = piece
+                used += 1 + wide
+                continue
+            if lines[-1]:
+                lines.append("")
+            lines[-1], used = piece, wide
     return lines
 
 
 def _pieces(word: str, width: int) -> Iterable[str]:
+    if cells(word) <= width:
+        yield word
+        return
     start, room = 0, width
     for place, char in enumerate(word):
         room -= cells(char)

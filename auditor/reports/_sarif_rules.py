@@ -6,9 +6,10 @@ venue.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from auditor.model.report import Finding, Report
+from auditor.model.report import AccountReport, Finding
 from auditor.model.rule import Severity
 from auditor.reports import _markdown
 from auditor.reports._words import label, prose
@@ -31,10 +32,10 @@ def said(text: str, limit: int = _LONGEST) -> str:
     return prose(text, limit).translate(_ESCAPED)
 
 
-def described(report: Report) -> list[dict[str, Any]]:
-    """Every rule of the report, whatever came of it, sorted by id."""
+def described(accounts: Iterable[AccountReport]) -> list[dict[str, Any]]:
+    """Every rule of a report, whatever came of it, sorted by id."""
     found: dict[str, tuple[Finding, dict[str, tuple[str, ...]]]] = {}
-    for account in report.accounts:
+    for account in accounts:
         for finding in account.findings:
             _, steps = found.setdefault(label(finding.rule), (finding, {}))
             if finding.fix.steps and len(steps) < _MOST_VENUES:

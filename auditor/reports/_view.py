@@ -87,7 +87,13 @@ def graded(score: Score, min_coverage: float) -> bool:
 
 def grades(report: Report, min_coverage: float) -> list[tuple[str | None, int]]:
     """How many accounts have which grade, most first; None stands for those seen too little of."""
-    counts = Counter(item.score.grade if graded(item.score, min_coverage) else None for item in report.accounts)
+    return most_first(
+        Counter(item.score.grade if graded(item.score, min_coverage) else None for item in report.accounts)
+    )
+
+
+def most_first(counts: Counter[str | None]) -> list[tuple[str | None, int]]:
+    """Grades that were counted, in the order of `grades`."""
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0] or "~"))
 
 

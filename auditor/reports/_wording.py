@@ -6,7 +6,7 @@ Knows no medium: every sentence is plain text, safe for one line of a terminal, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from auditor.model.report import (
@@ -139,8 +139,12 @@ def worst(report: Report) -> str | None:
 
 def distribution(report: Report, min_coverage: float) -> str:
     """How many accounts have which grade."""
-    counts = [f"{amount} {grade or 'without one'}" for grade, amount in _view.grades(report, min_coverage)]
-    return f"Grades: {', '.join(counts)}."
+    return graded(_view.grades(report, min_coverage))
+
+
+def graded(counts: Sequence[tuple[str | None, int]]) -> str:
+    """The same of grades that were counted."""
+    return "Grades: " + ", ".join(f"{amount} {grade or 'without one'}" for grade, amount in counts) + "."
 
 
 def gain(factor: float | None) -> str | None:

@@ -7,9 +7,12 @@ more than the settings of an account, and for another to judge. Computes no numb
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from bisect import insort
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC
+from operator import itemgetter
 
 from auditor.model.report import AccountReport, Finding, Outcome, Report
 from auditor.model.rule import Severity
@@ -41,17 +44,47 @@ class Bearing:
     finding: Finding
 
 
+@dataclass(slots=True)
+class Weight:
+    """What bears on a control, counted, and the few findings that are told: of a fleet there are millions."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    accepted: int = 0
+    stated: set[bool] = field(default_factory=set)
+    days: set[str] = field(default_factory=set)
+    told: list[tuple[tuple[int, int], Bearing]] = field(default_factory=list)
+
+    def add(self, account: AccountReport, finding: Finding) -> None:
+        said = [line for line in finding.evidence if _tally.is_stated(line)]
+        self.outcomes[finding.outcome] += 1
+        self.accepted += finding.waiver is not None
+        self.stated |= {True} if said else set()
+        self.stated |= {False} if len(said) < len(finding.evidence) else set()
+        self.days.add(account.collected_at.astimezone(UTC).date().isoformat())
+        self.days |= {day for line in said for day in _DATE.findall(line.source)}
+        rank = (list(_OUTCOMES).index(finding.outcome), finding.severity.rank)
+        if len(self.told) < _MOST_LINES or rank < self.told[-1][0]:
+            insort(self.told, (rank, Bearing(account=account, finding=finding)), key=itemgetter(0))
+            del self.told[_MOST_LINES:]
+
+    @property
+    def word(self) -> str:
+        """What findings say of a control together: the worst of them, and `evidence for` only where every one was decided."""
+        return next(word for held, word in _OUTCOMES.items() if self.outcomes[held])
+
+
 def render(report: Report, *, framework: Sequence[str] = (), signer: str | None = None) -> bytes:
     """UTF-8 Markdown. `framework` names those wanted (none: all of them); `signer` is the id of the key that will sign it.
 
     Raises UsageError for a framework that is not known.
     """
     ids = _frameworks.chosen(framework)
-    bearing: dict[str, list[Bearing]] = {}
+    bearing: dict[str, Weight] = {}
     for account in report.accounts:
+        lean = replace(account, findings=(), paths=None, hardening=None, questions=(), causes=())
         for finding in account.findings:
             for control in finding.controls:
-                bearing.setdefault(control, []).append(Bearing(account=account, finding=finding))
+                bearing.setdefault(control, Weight()).add(lean, finding)
     lines = _head(report, signer)
     for one in (_frameworks.catalogue()[id_] for id_ in ids):
         lines += _framework(one, bearing, signer)
@@ -92,65 +125,50 @@ def _head(report: Report, signer: str | None) -> list[str]:
     return [*lines, *table(("Findings", *(outcome.replace("_", " ") for outcome in Outcome)), rows), ""]
 
 
-def _framework(one: Framework, bearing: dict[str, list[Bearing]], signer: str | None) -> list[str]:
+def _framework(one: Framework, bearing: dict[str, Weight], signer: str | None) -> list[str]:
     known = {control.id for control in one.controls}
     named = sorted(key.partition("/")[2] for key in bearing if key.partition("/")[0] == one.id)
     others = [Control(id=id_, about="(not described here)", derived=False) for id_ in named if id_ not in known]
     controls = [*one.controls, *others]
     lines = ["", f"## {one.name} ({one.edition})", "", one.note, ""]
-    rows = [_row(control, bearing.get(f"{one.id}/{control.id}", []), signer) for control in controls]
+    rows = [_row(control, bearing.get(f"{one.id}/{control.id}"), signer) for control in controls]
     lines += table(("Control", "What it is about", "Outcome", "Evidence", "Date", "Signed with"), rows)
     for control in controls:
-        lines += _details(control, bearing.get(f"{one.id}/{control.id}", []))
+        lines += _details(control, bearing.get(f"{one.id}/{control.id}"))
     return lines
 
 
-def _row(control: Control, found: Sequence[Bearing], signer: str | None) -> list[str]:
+def _row(control: Control, found: Weight | None, signer: str | None) -> list[str]:
     number = name(control.id) + (" (number derived from a draft)" if control.derived else "")
     if not found:
         return [number, plain(control.about), NOT_EXAMINED, "no rule bears on it", "-", "-"]
     key = name(signer) if signer else "not signed"
-    return [number, plain(control.about), outcome(found), _weight(found), _dates(found), key]
+    return [number, plain(control.about), found.word, _weight(found), _dates(found), key]
 
 
-def outcome(found: Iterable[Bearing]) -> str:
-    """What findings say of a control together: the worst of them, and `evidence for` only where every one was decided."""
-    outcomes = {item.finding.outcome for item in found}
-    return next(word for held, word in _OUTCOMES.items() if held in outcomes)
-
-
-def _weight(found: Sequence[Bearing]) -> str:
-    by_word: dict[str, int] = {}
-    for item in found:
-        word = _OUTCOMES[item.finding.outcome]
-        by_word[word] = by_word.get(word, 0) + 1
-    told = ", ".join(f"{by_word[word]} {word}" for word in dict.fromkeys(_OUTCOMES.values()) if word in by_word)
-    accepted = sum(item.finding.waiver is not None for item in found)
-    stated = {_tally.is_stated(line) for item in found for line in item.finding.evidence}
-    whose = {frozenset({True}): "stated by the owner", frozenset({False}): "observed"}.get(frozenset(stated))
-    whose = whose or ("observed and stated" if stated else "no fact was seen")
-    risk = f"; {count(accepted, 'risk')} accepted" if accepted else ""
+def _weight(found: Weight) -> str:
+    by_word: Counter[str] = Counter()
+    for held, amount in found.outcomes.items():
+        by_word[_OUTCOMES[held]] += amount
+    told = ", ".join(f"{by_word[word]} {word}" for word in dict.fromkeys(_OUTCOMES.values()) if by_word[word])
+    whose = {frozenset({True}): "stated by the owner", frozenset({False}): "observed"}.get(frozenset(found.stated))
+    whose = whose or ("observed and stated" if found.stated else "no fact was seen")
+    risk = f"; {count(found.accepted, 'risk')} accepted" if found.accepted else ""
     return f"{told} ({whose}{risk})"
 
 
-def _dates(found: Iterable[Bearing]) -> str:
-    days: set[str] = set()
-    for item in found:
-        days.add(item.account.collected_at.astimezone(UTC).date().isoformat())
-        days |= {day for line in item.finding.evidence if _tally.is_stated(line) for day in _DATE.findall(line.source)}
-    first, last = min(days), max(days)
+def _dates(found: Weight) -> str:
+    first, last = min(found.days), max(found.days)
     return first if first == last else f"{first} to {last}"
 
 
-def _details(control: Control, found: Sequence[Bearing]) -> list[str]:
+def _details(control: Control, found: Weight | None) -> list[str]:
     if not found:
         return []
-    order = {held: place for place, held in enumerate(_OUTCOMES)}
-    ranked = sorted(found, key=lambda item: (order[item.finding.outcome], item.finding.severity.rank))
-    lines = ["", f"### {name(control.id)} {outcome(found)}", ""]
-    for item in ranked[:_MOST_LINES]:
+    lines = ["", f"### {name(control.id)} {found.word}", ""]
+    for _, item in found.told:
         lines += _line(item)
-    rest = len(ranked) - _MOST_LINES
+    rest = found.outcomes.total() - len(found.told)
     return [*lines, f"- and {rest} more, all of them in the JSON or CSV report"] if rest > 0 else lines
 
 

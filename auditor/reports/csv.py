@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from auditor.model.facts import format_time
@@ -24,12 +25,21 @@ _LEADING = " \"'`"
 
 def render(report: Report) -> bytes:
     """UTF-8 CSV, lines ended by CR LF. An account without findings has no row."""
+    return b"".join(chunks(report))
+
+
+def chunks(report: Report) -> Iterator[bytes]:
+    """The same, an account at a time."""
     stream = io.StringIO()
-    rows = (_row(report, account, finding) for account in report.accounts for finding in account.findings)
     writer = csv.DictWriter(stream, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({name: _cell(given) for name, given in row.items()} for row in rows)
-    return stream.getvalue().encode()
+    for account in report.accounts:
+        rows = (_row(report, account, finding) for finding in account.findings)
+        writer.writerows({name: _cell(given) for name, given in row.items()} for row in rows)
+        yield stream.getvalue().encode()
+        stream.seek(0)
+        stream.truncate()
+    yield stream.getvalue().encode()
 
 
 COLUMNS = (

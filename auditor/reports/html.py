@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -39,23 +39,27 @@ def render(report: Report, *, min_coverage: float = 0.5) -> bytes:
 
 
 def files(report: Report, name: str, *, min_coverage: float = 0.5) -> dict[str, bytes]:
+    """The same as `pages`, all at once."""
+    return {path: b"".join(chunks) for path, chunks in pages(report, name, min_coverage=min_coverage)}
+
+
+def pages(report: Report, name: str, *, min_coverage: float = 0.5) -> Iterator[tuple[str, Iterable[bytes]]]:
     """The report as files beside each other: `name`, and for a long run one more an account in a folder named after it."""
     if len(_in_full(report)) == len(report.accounts):
-        return {name: render(report, min_coverage=min_coverage)}
+        yield name, [render(report, min_coverage=min_coverage)]
+        return
     folder = f"{name.removesuffix('.html')}-accounts"
     page = _page(report, min_coverage)
-    own = len(report.accounts[:_PAGES])
-    written = {
-        name: page(
-            accounts=(), link=lambda place: f"{quote(folder)}/{place:05}.html" if place <= own else None, split=True
-        )
-    }
+    own = min(len(report.accounts), _PAGES)
+    index = page(
+        accounts=(), link=lambda place: f"{quote(folder)}/{place:05}.html" if place <= own else None, split=True
+    )
+    yield name, [index]
     for place, account in enumerate(report.accounts[:own], 1):
-        written[f"{folder}/{place:05}.html"] = page(accounts=(account,), back=f"../{quote(name)}")
-    return written
+        yield f"{folder}/{place:05}.html", [page(accounts=(account,), back=f"../{quote(name)}")]
 
 
-def _in_full(report: Report) -> tuple[AccountReport, ...]:
+def _in_full(report: Report) -> Sequence[AccountReport]:
     """The worst accounts that one page can hold; the very worst always."""
     sums = accumulate(len(account.findings) for account in report.accounts[:FULL_ACCOUNTS])
     return report.accounts[: max(1, sum(found <= FULL_FINDINGS for found in sums))]
@@ -82,7 +86,7 @@ def _page(report: Report, floor: float) -> Callable[..., bytes]:
 
     def page(
         *,
-        accounts: tuple[AccountReport, ...],
+        accounts: Sequence[AccountReport],
         link: Callable[[int], str | None] | None = None,
         back: str | None = None,
         split: bool = False,

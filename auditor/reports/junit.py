@@ -7,7 +7,7 @@ were none. `junit_unknown="skipped"` is for those who want that all the same. An
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -22,16 +22,30 @@ UNKNOWN_AS = ("error", "skipped")
 
 def render(report: Report, *, junit_unknown: str = "error") -> bytes:
     """UTF-8 XML. `junit_unknown` is one of UNKNOWN_AS: what a finding becomes that nobody could decide."""
-    suites = [_suite(report, account, junit_unknown) for account in report.accounts] or [_nothing()]
-    if report.problems:
-        told = (f"{prose(one.where, 100)}: {prose(one.message, 600)}" for one in report.problems)
-        ET.SubElement(suites[0], "system-err").text = "\n".join(told)
-    totals = {name: str(sum(int(suite.get(name, "0")) for suite in suites)) for name in ("tests", "failures", "errors")}
-    root = ET.Element("testsuites", {"name": "exchange account audit", **totals})
-    root.extend(suites)
-    ET.indent(root, " ")
-    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written + b"\n"
+    return b"".join(chunks(report, junit_unknown=junit_unknown))
+
+
+def chunks(report: Report, *, junit_unknown: str = "error") -> Iterator[bytes]:
+    """The same, an account at a time."""
+    root = ET.Element("testsuites", {"name": "exchange account audit", **_totals(report, junit_unknown)})
+    opened: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True, short_empty_elements=False)
+    yield opened.removesuffix(b"</testsuites>")
+    for place in range(max(1, len(report.accounts))):
+        suite = _suite(report, report.accounts[place], junit_unknown) if report.accounts else _nothing()
+        if report.problems and place == 0:
+            told = (f"{prose(one.where, 100)}: {prose(one.message, 600)}" for one in report.problems)
+            ET.SubElement(suite, "system-err").text = "\n".join(told)
+        ET.indent(suite, " ", 1)
+        yield b"\n " + ET.tostring(suite, encoding="utf-8")
+    yield b"\n</testsuites>\n"
+
+
+def _totals(report: Report, unknown: str) -> dict[str, str]:
+    """What stands before the suites that it counts."""
+    if not report.accounts:
+        return {"tests": "1", "failures": "0", "errors": "1"}
+    tags = Counter(_result(one, unknown)[0] for account in report.accounts for one in account.findings)
+    return {"tests": str(tags.total()), "failures": str(tags["failure"]), "errors": str(tags["error"])}
 
 
 def _suite(report: Report, account: AccountReport, unknown: str) -> ET.Element:

@@ -6,7 +6,7 @@ what GitHub takes as one comment. Computes no number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.model.report import AccountReport, Outcome, PathStatus, Report
 from auditor.model.rule import Severity
@@ -44,24 +44,28 @@ def render(report: Report, *, min_coverage: float = 0.5, verbose: bool = False) 
     """UTF-8 Markdown. `verbose` also names what passed. Under `min_coverage` (0..1) an account gets no letter."""
     lines = [*_head(report, min_coverage), *_problems(report)]
     room = _LONGEST - sum(len(line) + 1 for line in lines)
-    details = [line for account in report.accounts for line in _account(account, min_coverage, verbose=verbose)]
-    kept = _fitting([*details, "", plain(method(report.run))], room)
-    return document([*lines, *kept])
+    kept, left = _fitting(_details(report, min_coverage, verbose=verbose), room)
+    more = ["", f"{count(left, 'more line')} would not fit here: see the JSON or CSV report."] if left else []
+    return document([*lines, *kept, *more])
 
 
-def _fitting(lines: Sequence[str], room: int) -> list[str]:
-    """The lines there is room for, and how much was left out."""
+def _details(report: Report, min_coverage: float, *, verbose: bool) -> Iterator[str]:
+    for account in report.accounts:
+        yield from _account(account, min_coverage, verbose=verbose)
+    yield from ("", plain(method(report.run)))
+
+
+def _fitting(lines: Iterable[str], room: int) -> tuple[list[str], int]:
+    """The lines there is room for, and how many were left out."""
     kept: list[str] = []
-    for place, line in enumerate(lines):
+    left = 0
+    for line in lines:
         room -= len(line) + 1
         if room < 0:
-            return [
-                *kept,
-                "",
-                f"{count(len(lines) - place, 'more line')} would not fit here: see the JSON or CSV report.",
-            ]
-        kept.append(line)
-    return kept
+            left += 1
+        else:
+            kept.append(line)
+    return kept, left
 
 
 def _head(report: Report, min_coverage: float) -> list[str]:

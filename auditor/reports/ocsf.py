@@ -7,6 +7,7 @@ what the owner only stated is an assessment and not evidence. Computes no number
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -38,9 +39,19 @@ _ACTIVITIES = {"new": (1, "Create"), "unchanged": (2, "Update"), "updated": (2, 
 
 def render(report: Report) -> bytes:
     """UTF-8 JSON. An account without findings has no event."""
-    events = (_event(report, account, finding) for account in report.accounts for finding in account.findings)
-    lines = ",\n".join(json.dumps(event, ensure_ascii=False, allow_nan=False) for event in events)
-    return f"[\n{lines}\n]\n".encode() if lines else b"[]\n"
+    return b"".join(chunks(report))
+
+
+def chunks(report: Report) -> Iterator[bytes]:
+    """The same, an account at a time."""
+    before = "[\n"
+    for account in report.accounts:
+        if account.findings:
+            events = (_event(report, account, finding) for finding in account.findings)
+            lines = ",\n".join(json.dumps(event, ensure_ascii=False, allow_nan=False) for event in events)
+            yield f"{before}{lines}".encode()
+            before = ",\n"
+    yield b"[]\n" if before == "[\n" else b"\n]\n"
 
 
 def milliseconds(at: datetime) -> int:

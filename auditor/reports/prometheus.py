@@ -69,14 +69,15 @@ def _samples(report: Report) -> Iterator[Sample]:
         yield from _of_account(account, labels, complete=account.name not in incomplete)
 
 
-def _newest(accounts: Sequence[AccountReport]) -> Iterable[tuple[dict[str, str], AccountReport]]:
+def _newest(accounts: Sequence[AccountReport]) -> Iterator[tuple[dict[str, str], AccountReport]]:
     """Each account once, by what its labels say: two samples with the same labels would spoil the whole file."""
-    chosen: dict[tuple[str, str], AccountReport] = {}
-    for account in accounts:
+    chosen: dict[tuple[str, str], tuple[datetime, int]] = {}
+    for place, account in enumerate(accounts):
         key = (_shown(account.name), _shown(account.exchange))
-        if key not in chosen or account.collected_at > chosen[key].collected_at:
-            chosen[key] = account
-    return [({"account": name, "exchange": exchange}, account) for (name, exchange), account in sorted(chosen.items())]
+        if key not in chosen or account.collected_at > chosen[key][0]:
+            chosen[key] = (account.collected_at, place)
+    for (name, exchange), (_, place) in sorted(chosen.items()):
+        yield {"account": name, "exchange": exchange}, accounts[place]
 
 
 def _of_account(account: AccountReport, labels: dict[str, str], *, complete: bool) -> Iterator[Sample]:

@@ -7,7 +7,9 @@ a reader of this format would take it for an alert, or for nothing. Computes no 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from auditor.model.facts import format_time
@@ -16,6 +18,7 @@ from auditor.reports import _tally
 from auditor.reports._sarif_rules import LEVELS, described, said
 from auditor.reports._wording import SAMPLE, interval, seen, waived
 from auditor.reports._words import count, label, reason
+from auditor.spool import gathered
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _MOST_RESULTS = 25_000
@@ -28,45 +31,126 @@ _STATES = frozenset({"new", "unchanged", "updated", "absent"})
 
 def render(report: Report) -> bytes:
     """UTF-8 JSON of the official schema."""
-    fails = [
-        (account, finding)
-        for account in report.accounts
-        for finding in account.findings
-        if finding.outcome is Outcome.FAIL
-    ]
-    parts = [fails[start : start + _MOST_RESULTS] for start in range(0, len(fails), _MOST_RESULTS)] or [[]]
-    runs = [_run(report, part, place) for place, part in enumerate(parts, 1)]
-    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": runs}
-    return (json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+    return b"".join(chunks(report))
 
 
-def _run(report: Report, part: Sequence[tuple[AccountReport, Finding]], place: int) -> dict[str, Any]:
-    rules = described(report)
-    places = {rule["id"]: at for at, rule in enumerate(rules)}
-    suppressed = any(finding.waiver for _, finding in part)
-    compared = bool(part) and all(finding.baseline in _STATES for _, finding in part)
-    return {
+def chunks(report: Report) -> Iterator[bytes]:
+    """The same, an account at a time."""
+    told = _Told.of(report)
+    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": _RUNS}
+    before, after = _spelled(document, 0).split(f'"{_RUNS}"')
+    yield f"{before}[".encode()
+    for place in range(1, told.runs + 1):
+        between = "," * (place > 1) + "\n  "
+        yield between.encode()
+        yield from _run(report, told, place)
+    yield f"\n ]{after}\n".encode()
+
+
+_RUNS, _NOTES, _RESULTS, _ACCOUNTS = "\0runs", "\0notes", "\0results", "\0accounts"
+"""What stands for a long list until it is written. No text of a report holds a NUL: it has been made visible."""
+
+
+def _spelled(value: Any, depth: int) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1).replace("\n", "\n" + " " * depth)
+    return text.replace('"\\u0000', '"\0')  # what stands for a list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What is written of the accounts, spelled already: of each its notes, its results by number, and its numbers."""
+
+    rules: list[dict[str, Any]]
+    accounts: Sequence[tuple[list[str], list[str], str]]
+    results: int
+    errors: bool
+
+    @property
+    def runs(self) -> int:
+        return max(1, -(-self.results // _MOST_RESULTS))
+
+    @classmethod
+    def of(cls, report: Report) -> _Told:
+        """Two looks at the accounts: whether anything in a run is waived or new is said with every result of it."""
+        failing: list[tuple[bool, bool]] = []  # of each result, whether it is waived, and whether it was compared
+        errors = False
+
+        def first() -> Iterator[AccountReport]:
+            nonlocal errors
+            for account in report.accounts:
+                fails = (one for one in account.findings if one.outcome is Outcome.FAIL)
+                failing.extend((one.waiver is not None, one.baseline in _STATES) for one in fails)
+                errors |= any(one.outcome is Outcome.ERROR for one in account.findings)
+                yield account
+
+        rules = described(first())
+        parts = [failing[at : at + _MOST_RESULTS] for at in range(0, len(failing), _MOST_RESULTS)]
+        shape = [
+            {"suppressed": any(waived for waived, _ in part), "compared": all(compared for _, compared in part)}
+            for part in parts
+        ]
+        places = {rule["id"]: at for at, rule in enumerate(rules)}
+        return cls(rules=rules, accounts=gathered(_rows(report, places, shape)), results=len(failing), errors=errors)
+
+
+def _rows(
+    report: Report, places: dict[str, int], shape: Sequence[dict[str, bool]]
+) -> Iterator[tuple[list[str], list[str], str]]:
+    number = 0
+    for account in report.accounts:
+        results = []
+        for finding in account.findings:
+            if finding.outcome is Outcome.FAIL:
+                said = _result(account, finding, places, **shape[number // _MOST_RESULTS])
+                results.append(_spelled(said, 4))
+                number += 1
+        notes = [_spelled(note, 6) for note in _notes(account)]
+        yield notes, results, _spelled({**_tally.account(account), "undecided": _undecided(account)}, 5)
+
+
+def _run(report: Report, told: _Told, place: int) -> Iterator[bytes]:
+    run = {
         "tool": {
             "driver": {
                 "name": "auditor",
                 "version": label(report.run.version),
-                "rules": rules,
+                "rules": told.rules,
                 "notifications": [{"id": name} for name in ("account", "undecided", "problem", "run")],
             }
         },
         "automationDetails": {"id": "exchange-auditor/" if place == 1 else f"exchange-auditor-{place}/"},
-        "invocations": [_invocation(report)],
-        "results": [
-            _result(account, finding, places, suppressed=suppressed, compared=compared) for account, finding in part
-        ],
+        "invocations": [_invocation(report, told)],
+        "results": _RESULTS,
         "properties": {
             "run": label(report.run.id),
             "formula": label(report.run.formula),
             "ruleset": label(report.run.ruleset_sha256),
             "sample": report.run.sample,
-            "accounts": [{**_tally.account(one), "undecided": _undecided(one)} for one in report.accounts],
+            "accounts": _ACCOUNTS,
         },
     }
+    text = _spelled(run, 2)
+    notes = [_spelled(note, 6) for note in _run_notes(report)]
+    first, last = (place - 1) * _MOST_RESULTS, place * _MOST_RESULTS
+    lists = (
+        (_NOTES, 6, chain(notes, (one for row in told.accounts for one in row[0]))),
+        (_RESULTS, 4, islice((one for row in told.accounts for one in row[1]), first, last)),
+        (_ACCOUNTS, 5, (row[2] for row in told.accounts)),
+    )
+    for name, depth, rows in lists:
+        before, text = text.split(f'"{name}"')
+        yield before.encode()
+        yield from _listed(rows, depth)
+    yield text.encode()
+
+
+def _listed(rows: Iterable[str], depth: int) -> Iterator[bytes]:
+    """A list as `json` spells it with an indent of one."""
+    before = "["
+    for row in rows:
+        yield f"{before}\n{' ' * depth}{row}".encode()
+        before = ","
+    yield b"[]" if before == "[" else f"\n{' ' * (depth - 1)}]".encode()
 
 
 def _undecided(account: AccountReport) -> list[str]:
@@ -106,21 +190,20 @@ def _result(
     }
 
 
-def _invocation(report: Report) -> dict[str, Any]:
-    errors = any(item.outcome is Outcome.ERROR for account in report.accounts for item in account.findings)
-    whole = not (errors or report.problems or report.summary.incomplete_accounts)
-    notes = [_note("run", "note", SAMPLE)] if report.run.sample else []
-    notes += [] if report.accounts else [_note("run", "warning", "No account was audited.")]
-    for problem in report.problems:
-        notes.append(_note("run", "error", f"{problem.where}: {problem.message}"))
-    for account in report.accounts:
-        notes += _notes(account)
+def _invocation(report: Report, told: _Told) -> dict[str, Any]:
+    whole = not (told.errors or report.problems or report.summary.incomplete_accounts)
     return {
         "executionSuccessful": whole,
         "startTimeUtc": format_time(report.run.started_at),
         "endTimeUtc": format_time(report.run.finished_at),
-        "toolExecutionNotifications": notes,
+        "toolExecutionNotifications": _NOTES,
     }
+
+
+def _run_notes(report: Report) -> list[dict[str, Any]]:
+    notes = [_note("run", "note", SAMPLE)] if report.run.sample else []
+    notes += [] if report.accounts else [_note("run", "warning", "No account was audited.")]
+    return notes + [_note("run", "error", f"{problem.where}: {problem.message}") for problem in report.problems]
 
 
 def _notes(account: AccountReport) -> list[dict[str, Any]]:

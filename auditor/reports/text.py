@@ -5,8 +5,10 @@ Every word comes from the Report through `_wording`, which makes hidden characte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auditor.model.report import AccountReport, Report
-from auditor.reports import _outlook, _sections, _view
+from auditor.reports import _fleet, _outlook, _sections, _view
 from auditor.reports._lines import NARROWEST, WIDEST, Page, cut
 from auditor.reports._numbers import percent
 from auditor.reports._sections import Look
@@ -44,16 +46,32 @@ def render(
     page = Page(width=min(max(width, NARROWEST), WIDEST))
     look = Look(verbose=verbose, limit=max(limit, 1), min_coverage=min_coverage)
     _top(page, report, look)
-    full = len(report.accounts) if verbose else _FULL_ACCOUNTS
+    full = _in_full(report, verbose=verbose)
     for account in report.accounts[:full]:
         _account(page, account, look)
     _outlook.run_problems(page, report, look)
     page.blank()
     if len(report.accounts) > full:
-        rest = count(len(report.accounts) - full, "further account is", "further accounts are")
-        page.say(f"{rest} only in the table above; -v shows all of them, and so does the JSON report.")
+        page.say(_left(report, full))
     page.say(method(report.run), style="quiet")
     return (page.coloured() if colour else page.plain()).encode()
+
+
+def _in_full(report: Report, *, verbose: bool) -> int:
+    """How many accounts are shown in full: of a fleet the worst, and only where that is asked for."""
+    many = len(report.accounts) > _fleet.MANY
+    return (_fleet.WORST if verbose else 0) if many else len(report.accounts) if verbose else _FULL_ACCOUNTS
+
+
+def _left(report: Report, full: int) -> str:
+    """Where the accounts are that are not shown."""
+    left = len(report.accounts) - full
+    if len(report.accounts) <= _fleet.MANY:
+        rest = count(left, "further account is", "further accounts are")
+        return f"{rest} only in the table above; -v shows all of them, and so does the JSON report."
+    shown = "" if full else f" -v shows the {_fleet.WORST} worst in full."
+    every = "`-f json -f html -o FOLDER` writes all of them."
+    return f"{count(left, 'account is', 'accounts are')} not shown in full.{shown} {every}"
 
 
 def _top(page: Page, report: Report, look: Look) -> None:
@@ -67,14 +85,20 @@ def _top(page: Page, report: Report, look: Look) -> None:
     if report.summary.incomplete_accounts:
         names = _sections.some([label(name) for name in report.summary.incomplete_accounts], look)
         page.say(f"Evidence is incomplete for {names}.", lead="? ", style="unknown")
-    if len(report.accounts) > 1:
+    if len(report.accounts) > _fleet.MANY:
+        page.say(worst(report) or "")
+        _fleet.summed_up(page, report, look.min_coverage)
+        page.blank()
+        page.say(f"The {_fleet.WORST} worst of them", style="heading")
+        _accounts_table(page, report.accounts[: _fleet.WORST], look)
+    elif len(report.accounts) > 1:
         page.say(f"{worst(report) or ''} {distribution(report, look.min_coverage)}".strip())
         page.blank()
-        _accounts_table(page, report, look)
+        _accounts_table(page, report.accounts, look)
 
 
-def _accounts_table(page: Page, report: Report, look: Look) -> None:
-    rows = [_row(account, look) for account in report.accounts]
+def _accounts_table(page: Page, accounts: Sequence[AccountReport], look: Look) -> None:
+    rows = [_row(account, look) for account in accounts]
     header = ("ACCOUNT", "EXCHANGE", "SCORE", "GRADE", "SEEN", "WORST FINDING")
     if page.table(header, rows):
         return

@@ -1,7 +1,7 @@
 """A checked predicate as a three-valued condition in Python: what it says of known facts, and on which facts that rests.
 
-DuckDB stays the evaluator of rules; this one decides the few conditions of the attack model for thousands of what-ifs.
-A test holds the two against each other. Knows no model and no exchange.
+DuckDB evaluates rules over many documents; this decides the conditions of the attack model for thousands of what-ifs, and
+rules over a few documents. Tests hold the two against each other. Knows no model and no exchange.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -75,7 +74,13 @@ ALWAYS = Condition(value=lambda _facts, _now: True, facts=())
 @cache
 def condition(predicate: Predicate) -> Condition:
     """The condition that a checked predicate states."""
-    return _condition(prepared.tree(predicate.sql) or plain.read(predicate.sql))
+    return _condition(tree(predicate))
+
+
+@cache
+def tree(predicate: Predicate) -> Node:
+    """The plain tree of a checked predicate."""
+    return prepared.tree(predicate.sql) or plain.read(predicate.sql)
 
 
 @cache
@@ -133,8 +138,9 @@ def _condition(node: Node) -> Condition:
 
 def _like(node: Node) -> _Value:
     _, (_, path), written, wanted = node
-    pattern = re.escape(written).replace("%", ".*").replace("_", ".")
-    matches = re.compile(pattern, re.DOTALL).fullmatch
+    first, *between = [re.escape(part).replace("_", ".") for part in written.split("%")]
+    inner = "".join(f"(?>.*?{part})" for part in between[:-1])  # the first place will do: nothing is tried twice
+    matches = re.compile(first + inner + (f".*{between[-1]}" if between else ""), re.DOTALL).fullmatch
 
     def value(facts: Facts, _now: datetime) -> Truth:
         text = facts.get(path)
@@ -179,14 +185,8 @@ def _compared(node: Node) -> _Value:
 
 def _alike(sign: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
     """Compares as the engine does: a decimal constant beside a floating number is one itself."""
-    if (
-        type(one) is not type(other)
-        and isinstance(one, (float, Fraction))
-        and isinstance(other, (float, Fraction, int))
-    ):
+    if isinstance(one, float) or isinstance(other, float):
         one, other = float(one), float(other)
-    elif isinstance(other, float) and not isinstance(one, float):
-        one = float(one)
     return bool(sign(one, other))
 
 
@@ -200,8 +200,7 @@ def _term(node: Node) -> _Value:
     if kind == "now":
         return lambda _facts, now: now
     if kind == "fact":
-        path = node[1]
-        return lambda facts, _now: facts.get(path)
+        return _held(node[1])
     return _condition(node).value
 
 
@@ -209,7 +208,23 @@ def _constant(node: Node) -> Any:
     kind, held = node
     if kind == "negative":
         return -_constant(held)
-    return Fraction(held) if kind == "number" else held
+    return _number(held) if kind == "number" else held
+
+
+def _number(spelled: str) -> Any:
+    """Exact, like the engine's decimals."""
+    if spelled.isdecimal():
+        return int(spelled)
+    from fractions import Fraction
+
+    return Fraction(spelled)
+
+
+def _held(path: str) -> _Value:
+    """A fact as the engine holds it: a number is a floating one, however it was written down."""
+    if catalogue()[path].kind != "number":
+        return lambda facts, _now: facts.get(path)
+    return lambda facts, _now: None if (held := facts.get(path)) is None else float(held)
 
 
 def _truth(node: Node) -> _Value:

@@ -6,7 +6,6 @@ library costs more start-up time than all rules together. Knows nothing of what 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -58,6 +57,8 @@ def label(place: Place) -> str:
 
 def guess(word: str, words: list[str]) -> str:
     """`: did you mean ...?` for a misspelled word, or nothing."""
+    import difflib
+
     close = difflib.get_close_matches(word[:100], words, 1)
     return f": did you mean {close[0]}?" if close else ""
 

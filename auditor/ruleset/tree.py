@@ -6,9 +6,9 @@ spelling: what a forgiving parser reads over was refused in `words` before.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from auditor.model.facts import catalogue
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CLOCK = "now_"
 """The column the engine binds the moment of the audit to (a time with zone); authors write `now`."""
+_LARGEST_SUM = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def _negative(node: Expr) -> _Term:
     if type(inner).__name__ != "Literal" or inner.args.get("is_string"):
         raise PredicateError("a minus sign stands before something that is not a number", "write 0 - fact")
     value = f"(-{_literal(inner).sql})"
-    return _Term(kind="number", sql=value, name=value[1:-1], constant=value)
+    return _Term(kind="number", sql=value, name=value[1:-1], constant=value[1:-1])
 
 
 def _paren(node: Expr) -> _Term:
@@ -189,6 +190,8 @@ def _same_hint(left: _Term, right: _Term) -> str:
 
 
 def _demand_choice(enum: _Term, value: str) -> None:
+    import difflib
+
     if value in enum.choices:
         return
     close = difflib.get_close_matches(value.lower(), enum.choices, 1)
@@ -236,9 +239,21 @@ def _sum(sign: str) -> Callable[[Expr], _Term]:
         if kinds not in {("number", "number"), ("time", "interval")}:
             raise _bad_sum(sign, left, right)
         sql = f"({left.sql} {sign} {right.sql})"
-        return _Term(kind=left.kind, sql=sql, name=f"{left.name} {sign} {right.name}")
+        total = _total(left, sign, right) if kinds == ("number", "number") else None
+        return _Term(kind=left.kind, sql=sql, name=f"{left.name} {sign} {right.name}", constant=total)
 
     return take
+
+
+def _total(left: _Term, sign: str, right: _Term) -> str | None:
+    """What two constants make. Engines count small ones in 32 bits and fail beyond: a fact beside them widens the sum."""
+    if left.constant is None or right.constant is None:
+        return None
+    one, other = Decimal(left.constant), Decimal(right.constant)
+    total = one + other if sign == "+" else one - other
+    if abs(total) > _LARGEST_SUM:
+        raise PredicateError(f"{left.name} {sign} {right.name} is a sum of constants", "write the result")
+    return str(total)
 
 
 def _bad_sum(sign: str, left: _Term, right: _Term) -> PredicateError:

@@ -6,7 +6,6 @@ nor grammar: those belong to `predicate`, which checks the parsed tree.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -164,6 +163,8 @@ def _name(spelled: str, *, called: bool) -> Token:
 
 def _meant(spelled: str) -> str:
     """What the author of an unknown word most likely wanted to write."""
+    import difflib
+
     facts = catalogue()
     if any(spelled in fact.choices for fact in facts.values()):
         return f"put constants in single quotes: '{spelled}'"
@@ -189,9 +190,11 @@ def check_number(spelled: str) -> None:
 
 
 def check_text(spelled: str) -> None:
-    """Refuses a text with a backslash or with what cannot be seen."""
+    """Refuses a text with a backslash, with a variable, or with what cannot be seen."""
     if "\\" in spelled:
         raise PredicateError("a text holds a backslash", "texts have no escapes; engines read them differently")
+    if "${" in spelled:
+        raise PredicateError("a text holds ${", "some engines put the value of a variable there; use LIKE and _")
     if any(unicodedata.category(char)[0] == "C" or char in "\u2028\u2029" for char in spelled):
         raise PredicateError("a text holds a control or invisible character", "write only what can be seen")
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from auditor.engine.evaluate import Evaluation
+from auditor.engine import few
 from auditor.engine.intake import Evidence
 from auditor.threats import load
 from auditor.threats.model import Model
@@ -39,6 +39,6 @@ def read(
     """What well-formed evidence documents let the model know. `policies` is exchange id -> the facts of its venue file."""
     with (
         Evidence(now).add(documents) as evidence,
-        Evaluation(evidence, (), policies or {}, also=model.facts) as evaluation,
+        few.evaluation(evidence, (), policies or {}, also=model.facts) as evaluation,
     ):
         return list(readings(evaluation, model.facts))

@@ -39,7 +39,7 @@ def shipped() -> Model:
 
 def load(extra: Iterable[Path] = ()) -> Model:
     """The shipped model and what the files of a user add to it. Raises InputError with every fault."""
-    documents = [yamlio.read(path, max_bytes=_MAX_BYTES) for path in (SHIPPED, *extra)]
+    documents = [yamlio.shipped(SHIPPED), *(yamlio.read(path, max_bytes=_MAX_BYTES) for path in extra)]
     faults = [fault for one in documents for fault in shape.faults(one, schema())]
     if faults:
         raise InputError(faults)

@@ -27,12 +27,11 @@ def marked(
     """
     facts = {line.fact for path in losing(paths, model) for step in path.steps for line in step.evidence}
     resting = set(closure(facts))
-    told = [
-        replace(
-            one, on_path=one.outcome is Outcome.FAIL and bool(resting & set(closure(rules[one.rule].require.facts)))
-        )
-        for one in findings
-    ]
+    on_path = {
+        rule: bool(resting & set(closure(rules[rule].require.facts)))
+        for rule in {one.rule for one in findings if one.outcome is Outcome.FAIL}
+    }
+    told = [replace(one, on_path=one.outcome is Outcome.FAIL and on_path[one.rule]) for one in findings]
     outcomes = list(dict.fromkeys(one.outcome for one in told))  # they come worst first
     return tuple(sorted(told, key=lambda one: (outcomes.index(one.outcome), one.severity.rank, not one.on_path)))
 

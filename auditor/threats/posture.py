@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from auditor.engine.evaluate import Evaluation
+from auditor.engine.few import Few
 from auditor.model.facts import Fact, catalogue
 from auditor.ruleset.kleene import ALWAYS, Condition, Truth
 from auditor.threats.model import Model, Move, Remedy
@@ -128,7 +129,7 @@ def _written(remedy: Remedy) -> frozenset[str]:
     return frozenset(path for one in remedy.sets for path in one.facts)
 
 
-def readings(evaluation: Evaluation, facts: Iterable[str]) -> Iterator[Reading]:
+def readings(evaluation: Evaluation | Few, facts: Iterable[str]) -> Iterator[Reading]:
     """For each document of an evaluation, in order, what is known of these facts. The evaluation must have been told of them."""
     wanted = [catalogue()[path] for path in facts]
     streams = {

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import product
+from math import prod
 
+from auditor.errors import UsageError
 from auditor.threats.model import Model, Move
 
 Wait = Callable[[Sequence[int], int], float]
@@ -21,6 +23,9 @@ Wait = Callable[[Sequence[int], int], float]
 
 _FAR = 1 << 60
 _MOST_KEPT = 20_000
+_MOST_VARIANTS = 1_000
+_MOST_STEPS = 200_000
+"""Of one search. Our own model takes some hundred; one that takes more could take for ever."""
 _ASKED = 6
 """Bits of a weight below the cost: how many of the moves are not known to be open."""
 
@@ -67,6 +72,9 @@ class Graph:
         """The sets of states that suffice for a move: all it must have, and one choice of each of its groups."""
         have = sum(self.bits[name] for name in set(move.have))
         found: list[int] = []
+        if prod(map(len, move.any)) > _MOST_VARIANTS:
+            hint = "give what several states stand for a state of its own"
+            raise UsageError(f"the action {move.id} of the attack model can begin in too many ways", hint=hint)
         for choice in product(*move.any):
             need = have
             for name in choice:
@@ -237,6 +245,7 @@ class _Search:
         self.field, self.wait = field_, wait
         self.best: tuple[float, ...] = (_FAR, 1)
         self.chosen: tuple[int, ...] = ()
+        self.left = _MOST_STEPS
 
     def run(self, goal: int) -> tuple[int, ...]:
         self._provide(goal, 0, 0, 0)
@@ -245,6 +254,10 @@ class _Search:
 
     def _provide(self, open_: int, provided: int, chosen: int, cost: int) -> None:
         """Goes through every way to provide the states in `open_`; `provided` are those that `chosen` answers for already."""
+        self.left -= 1
+        if self.left < 0:
+            hint = "let fewer actions give the same state, or let one action need fewer of them"
+            raise UsageError("the attack model offers too many ways to one goal to find the cheapest", hint=hint)
         if not open_:
             self._finish(chosen, cost)
             return

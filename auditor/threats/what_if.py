@@ -7,12 +7,13 @@ where nothing is said against it.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from auditor.engine import few
 from auditor.engine.derived import DERIVED, closure
 from auditor.engine.evaluate import Evaluation
+from auditor.engine.few import Few
 from auditor.engine.intake import Evidence
 from auditor.model.facts import LISTS, catalogue
 from auditor.model.normalise import UNKNOWN_MARK
@@ -23,9 +24,8 @@ _SAID = {"by": "config", "ref": "--what-if"}
 
 
 def documents(evidence: Evidence) -> list[Document]:
-    """The documents of an evidence file, normalised."""
-    with evidence.path.open("rb") as stream:
-        return [json.loads(line) for line in stream]
+    """The documents of evidence, normalised."""
+    return list(evidence.documents())
 
 
 def supposed(
@@ -40,7 +40,7 @@ def supposed(
     """
     follows = [path for path in DERIVED if path not in facts and set(closure([path])) & set(facts)]
     changed = [_supposed(one, facts, follows) for one in known]
-    with evidence.add(copy.deepcopy(changed)), Evaluation(evidence, (), policies, also=follows) as evaluation:
+    with evidence.add(copy.deepcopy(changed)), few.evaluation(evidence, (), policies, also=follows) as evaluation:
         for scope in dict.fromkeys(catalogue()[path].scope for path in follows):
             paths = [path for path in follows if catalogue()[path].scope == scope]
             _restore(known, changed, scope, paths, evaluation)
@@ -74,7 +74,11 @@ def _rows(document: Document, path: str) -> list[dict[str, Any]]:
 
 
 def _restore(
-    known: Sequence[Document], changed: Sequence[Document], scope: str, paths: Sequence[str], evaluation: Evaluation
+    known: Sequence[Document],
+    changed: Sequence[Document],
+    scope: str,
+    paths: Sequence[str],
+    evaluation: Evaluation | Few,
 ) -> None:
     """Puts back what was known of facts that nothing follows for."""
     place = dict.fromkeys(range(len(known)), 0)

@@ -61,14 +61,21 @@ def check(cost: Cost) -> None:
 
 
 def stretched(passphrase: str, salt: bytes, cost: Cost) -> bytes:
-    """The key that a passphrase stands for. Composed and decomposed spellings of a letter are one."""
+    """The key that a passphrase stands for. Composed and decomposed spellings of a letter are one. Raises CredentialError
+    where the cost is out of bounds, or beyond this machine.
+    """
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     check(cost)
     kdf = Argon2id(
         salt=salt, length=KEY_BYTES, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory, ad=b"auditor"
     )
-    return kdf.derive(unicodedata.normalize("NFC", passphrase).encode())
+    try:
+        return kdf.derive(unicodedata.normalize("NFC", passphrase).encode())
+    except MemoryError:
+        pass
+    hint = "free some, or do it on a larger machine; `auditor vault rekey --profile quick` there makes it cost 64 MiB"
+    raise CredentialError(f"there are no {cost.memory // 1024} MiB of memory to open the vault with", hint=hint)
 
 
 def expanded(key: bytes, salt: bytes) -> bytes:

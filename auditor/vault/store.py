@@ -43,9 +43,10 @@ def read(path: Path, *, largest: int) -> bytes:
 
 
 def write(path: Path, content: bytes, *, replace: bool = True) -> None:
-    """Puts the content in place, whole or not at all, mode 0600. Raises CredentialError."""
+    """Puts the content in place, whole or not at all, mode 0600. Call it under the lock. Raises CredentialError."""
     problem = None
     try:
+        files.forget_unfinished(path)  # it would open with a passphrase that was changed since
         written = files.write(path, content, replace=replace)
     except OSError as error:
         problem = error.strerror or type(error).__name__
@@ -59,9 +60,11 @@ def write(path: Path, content: bytes, *, replace: bool = True) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Keeps other writers out until the end of the block. Raises CredentialError where one does not finish.
 
-    The lock is a file beside the vault, which stays: one that was removed could be locked by two.
+    The lock is a file beside the vault, which stays: one that was removed could be locked by two. However the vault is
+    called, by its name or by a link to it, it is the same one.
     """
-    descriptor = _open_lock(path.with_name(f"{path.name}.lock"))
+    real = Path(os.path.realpath(path))
+    descriptor = _open_lock(real.with_name(f"{real.name}.lock"))
     try:
         deadline = time.monotonic() + PATIENCE
         while not _taken(descriptor):

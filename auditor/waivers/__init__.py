@@ -95,7 +95,7 @@ def problems(
     Where not `everything` was audited, a waiver whose finding is nowhere may belong to what was left out and is not named.
     """
     seen: dict[str, list[Finding]] = {waiver.finding: [] for waiver in waivers}
-    for account in accounts:
+    for account in accounts if waivers else ():
         for finding in account.findings:
             if finding.id in seen:
                 seen[finding.id].append(finding)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from auditor import demo
+from auditor.reports import FORMATS
 from auditor.twin._base import TwinVenue
 from tests import stage
 
@@ -85,6 +86,37 @@ def test_a_secret_kept_in_a_file_on_purpose(mine: stage.Stage, twin: TwinVenue) 
         text = text.replace(reference, f"file:{field}.txt")
     mine.write("auditor.yaml", text)
     assert problems(audited(mine, "--local")) == []
+
+
+def test_a_secret_in_a_thousand_places_is_no_report_of_a_thousand_lines(mine: stage.Stage, twin: TwinVenue) -> None:
+    for number in range(1000):
+        mine.write(f"old/{number}.env", twin.sample_credentials()["secret"])
+    said = problems(audited(mine, "--local"))
+    assert len(said) == 11
+    assert "990 more places" in said[-1]
+
+
+def test_names_of_files_are_text(mine: stage.Stage, twin: TwinVenue) -> None:
+    for name in ("a\x1b[31mb\n.env", "b\udcff\u202e.env", "<script>.env"):
+        mine.write(name, twin.sample_credentials()["secret"])
+    with stage.hurried():
+        ran = mine.run("audit", "--yes", "--local", *[word for name in FORMATS for word in ("-f", name)], "-o", "out")
+    assert ran.code > 4, ran.err
+    said = (mine.work / "out/report.html").read_text()
+    assert "<script>.env" not in said and "&lt;script&gt;.env" in said
+    assert not any(char in said for char in "\x1b\u202e")
+
+
+def test_a_secret_that_cannot_be_read_a_second_time_costs_no_audit(mine: stage.Stage, twin: TwinVenue) -> None:
+    for field, value in twin.sample_credentials().items():
+        mine.write(f"{field}.txt", value)
+    mine.write("once.sh", "#!/bin/sh\ncat secret.txt && rm secret.txt\n", 0o700)
+    text = (mine.work / "auditor.yaml").read_text()
+    for field, reference in demo.account(twin).credentials[0].items():
+        text = text.replace(f'"{reference}"', f'"file:{field}.txt"')
+    mine.write("auditor.yaml", text.replace("file:secret.txt", "cmd:./once.sh"))
+    ran = audited(mine, "--local")
+    assert any("not looked for" in message for message in problems(ran))
 
 
 def test_a_folder_that_is_not_there(mine: stage.Stage) -> None:

@@ -58,7 +58,7 @@ def at_terminal(
         elif screen[answered:].endswith(": "):
             text = reply(screen[answered:])
             answered = len(screen)
-            os.write(controller, f"{text if text is not None else 'q'}\n".encode())
+            os.write(controller, f"{text if text is not None else 'q'}\n".encode("utf-8", "surrogateescape"))
     os.close(controller)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), screen.replace("\r\n", "\n")
 

@@ -208,6 +208,28 @@ def test_at_a_terminal_it_is_typed_twice_and_never_shown(mine):
     assert (code, "empty" in screen, WORDS in screen) == (0, True, False)
 
 
+@pytest.mark.parametrize("typed", ["\udcff\udcfe and more words", "\x1b[A five words of mine"])
+def test_what_is_typed_and_is_no_text_is_refused_and_not_shown(mine, typed):
+    code, screen = at_terminal(mine, "vault", "init", "--profile", "quick", reply=lambda _screen: typed)
+    assert code == 3, screen
+    assert "not text" in screen
+    assert "words" not in screen and "0xff" not in screen
+
+
+@pytest.mark.parametrize("number", ["2147483648", "99999999999999999999", "-1"])
+def test_a_number_that_no_descriptor_has(made, number):
+    assert made.run("vault", "list", "--passphrase-fd", number).code == 2
+    assert made.run("vault", "rekey", "--new-passphrase-fd", number).code == 2
+
+
+def test_the_name_of_a_file_is_text(mine):
+    """On a terminal: elsewhere click takes some sequences out by itself."""
+    code, screen = at_terminal(
+        mine, "vault", "init", "--profile", "quick", "--file", "a\x1b]0;x\x1b[31mb\n.bin", reply=lambda _screen: WORDS
+    )
+    assert (code, "\x1b" in screen, r"a\x1b]0;x\x1b[31mb\x0a.bin made" in screen) == (0, False, True), screen
+
+
 def test_no_passphrase_as_argument_or_variable(mine):
     mine.environ["AUDITOR_PASSPHRASE"] = mine.environ["VAULT_PASSPHRASE"] = WORDS
     assert mine.process("vault", "init").code == 3

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from auditor.engine.derived import DERIVED, LOOKED_THROUGH
-from auditor.engine.views import LOOK_BACK_DAYS
+from auditor.engine.rows import LOOK_BACK_DAYS
 from auditor.model.facts import format_time, parse_time
 from auditor.model.rule import Predicate
 

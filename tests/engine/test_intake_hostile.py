@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
-import json
 import os
 import resource
 import tracemalloc
@@ -34,7 +32,7 @@ def line(account: str = "", top: str = "") -> str:
 def read(path: Path) -> list[dict[str, Any]]:
     """What the trusted file holds in the end."""
     with Evidence(NOW).add_files([path]) as evidence:
-        return [json.loads(text) for text in evidence.path.read_text().splitlines()]
+        return list(evidence.documents())
 
 
 def faults(path: Path) -> tuple[Fault, ...]:
@@ -43,7 +41,7 @@ def faults(path: Path) -> tuple[Fault, ...]:
     assert caught.value.exit_code == 2
     assert 1 <= len(caught.value.faults) <= 50
     assert all(fault.file == str(path) and len(str(fault)) < 1000 for fault in caught.value.faults)
-    assert not os.path.lexists(evidence.path)
+    assert not os.path.lexists(evidence.folder)
     return caught.value.faults
 
 
@@ -279,7 +277,7 @@ def test_a_file_that_may_not_be_read(made: Made, suffix: str, monkeypatch: pytes
         monkeypatch.setattr(Path, "open", refuse)
         monkeypatch.setattr(os, "access", lambda *_: False)
         with Evidence(NOW) as evidence, pytest.raises(InputError):
-            evidence._add_file(path, io.BytesIO())
+            evidence._add_file(path)
     else:
         assert "cannot be read" in faults(path)[0].message
 
@@ -421,7 +419,7 @@ def test_many_documents_meet_their_own_outcomes(made: Made) -> None:
 
 def test_what_duckdb_refuses_is_no_traceback() -> None:
     with Evidence(NOW).add([document()]) as evidence:
-        evidence.path.write_text('{"account":{"name":"a","name":"b"}}\n{"account"')
+        evidence.parts[0].path("documents").write_text('{"account":{"name":"a","name":"b"}}\n{"account"')
         with pytest.raises(InputError) as caught:
             Evaluation(evidence, [rule("r", "account", "account.settings_lock")], {})
     assert "cannot be evaluated" in caught.value.faults[0].message

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import random
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from auditor.engine.files import parquet_documents
+from auditor.engine import files, lines
 from auditor.engine.intake import Evidence
 from auditor.errors import InputError
 
 from .invented import NOW
+from .test_intake_paths import valid
 
 _ROW = "SELECT 'auditor/evidence/1' AS schema, {{'name': 'a', 'exchange': 'okx'{account}}} AS account{more}"
 
@@ -104,7 +107,8 @@ def test_the_name_of_a_file_is_no_pattern(tmp_path: Path, name: str) -> None:
         written(tmp_path / other, rows=5)
     path = tmp_path / name
     path.write_bytes(written(tmp_path / "one.parquet").read_bytes())
-    assert len(list(parquet_documents(path))) == 1
+    with Evidence(NOW).add_files([path]) as evidence:
+        assert len(evidence) == 1
 
 
 @pytest.mark.parametrize("text", [b"PAR1", b"PAR1" + b"\x00" * 100 + b"PAR1", b"{}", b"\x00" * 1000])
@@ -134,3 +138,32 @@ def test_sources_may_be_a_map(tmp_path: Path) -> None:
     more = "MAP {'api_keys': {'by': 'api', 'ref': NULL::VARCHAR}} AS sources"
     [one] = read(written(tmp_path / "e.parquet", more=more))
     assert one["sources"] == {"api_keys": {"by": "api"}}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_both_ways_to_read_a_row_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """As it stands and with care: the same documents, times, nulls and labels that look like either."""
+    chance = random.Random(11)
+    documents = [valid(chance) for _ in range(80)]
+    for one in documents:
+        one["sources"]["account.kind"].pop("expires", None)
+        for key in one.get("api_keys") or ():
+            key["label"] = chance.choice(
+                ["2025-01-03 00:00:00+00", '"2025-01-03 00:00:00+00"', "null", "\u2028", "é", None]
+            )
+    path, text = tmp_path / "e.parquet", tmp_path / "e.jsonl"
+    text.write_text("\n".join(map(json.dumps, documents)))
+    with duckdb.connect() as connection:
+        connection.execute(f"SET TimeZone = '{zone}'")
+        connection.execute(f"COPY (SELECT * FROM read_json('{text}')) TO '{path}' (FORMAT parquet)")
+    monkeypatch.setattr(files, "_ROWS", 3)
+    found = []
+    taken: list[bool] = []
+    quick = lines.taken
+    monkeypatch.setattr(lines, "taken", lambda rows, part: taken.append(quick(rows, part)) or taken[-1])
+    for least in (0, 2**40):
+        monkeypatch.setattr(lines, "_WORTH_A_DECODER", least)
+        with Evidence(NOW).add_files([path]) as evidence:
+            found.append([one.to_document() for one in evidence.snapshots()])
+    assert found[0] == found[1] and len(found[0]) == 80
+    assert 5 < sum(taken) < len(taken)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from auditor.engine import files, intake
+from auditor.engine import files, intake, lines
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
+from auditor.engine.tables import Part
 from auditor.errors import Fault, InputError
 from auditor.model import document
 from auditor.model.evidence import Reason
@@ -22,6 +26,15 @@ from auditor.model.rule import Predicate
 
 from .invented import NOW, rule
 from .test_score import seen_of, steps, truth
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _never_too_short() -> Iterator[None]:
+    """A single line is worth the fast path here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_WORTH_A_DECODER", 0)
+        yield
+
 
 _JUNK: list[Any] = [
     None, None, None, True, False, 0, 1, -1, 2, 1.7, 1.0, 2**53, 1e300, 1e301, float("nan"), float("inf"), "", "a", "yes", "sms", "totp",
@@ -40,6 +53,8 @@ _KEYS = [
     "reason",
     "facts",
     "unknown",
+    "doc",
+    "n",
     "Account",
     "x",
 ]
@@ -109,75 +124,126 @@ def _every_fact() -> list[Any]:
     return [rule(scope, scope, Predicate(sql="TRUE", facts=facts)) for scope, facts in shown.items()]
 
 
-def _evaluated(trusted: list[bytes]) -> list[Any]:
-    with Evidence(NOW) as evidence:
-        evidence.path.write_bytes(b"".join(trusted))
-        with Evaluation(
-            evidence, _every_fact(), {"nowhere": {"account.withdrawal_allowlist_enabled": True}}
-        ) as evaluation:
-            return list(evaluation.documents())
+def _evaluated(evidence: Evidence) -> list[Any]:
+    policies = {"nowhere": {"account.withdrawal_allowlist_enabled": True}}
+    with Evaluation(evidence, _every_fact(), policies) as evaluation:
+        return list(evaluation.documents())
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(st.integers(0, 2**32).map(random.Random))
 def test_both_paths_agree(chance: random.Random) -> None:
-    fast, slow = [], []
-    for _ in range(100):
-        one = valid(chance)
-        for _ in range(chance.choice([0, 1, 1, 2])):
-            one = mutated(one, chance)
-        line = spelled(one, chance)
-        found = intake._as_they_stand(line, [line])
-        if found is None:
-            continue
-        careful = files.careful(line, "e.jsonl", 1).value  # raises where it refuses
-        assert list(document.faults(files.careful(line, "e.jsonl", 1))) == [], line
-        stands, exchanges = found
-        assert stands.count(b"\n") == 1
-        normal = normalise(careful, NOW)
-        assert exchanges == {normal["account"]["exchange"]}
-        assert normalise(json.loads(stands), NOW) == normal
-        fast.append(stands)
-        slow.append(json.dumps(normal).encode() + b"\n")
-    if fast:
-        assert _evaluated(fast) == _evaluated(slow)
+    with Evidence(NOW) as fast, Evidence(NOW) as slow:
+        for _ in range(100):
+            one = valid(chance)
+            for _ in range(chance.choice([0, 1, 1, 2])):
+                one = mutated(one, chance)
+            line = spelled(one, chance)
+            before = len(fast)
+            with fast._part() as part:
+                taken = lines.taken(line, part)
+            assert len(fast) == before + taken
+            if not taken:
+                continue
+            careful = files.careful(line, "e.jsonl", 1).value  # raises where it refuses
+            assert list(document.faults(files.careful(line, "e.jsonl", 1))) == [], line
+            normal = normalise(careful, NOW)
+            slow.add([careful])
+            *_, stands = fast.documents()
+            assert normalise(stands, NOW) == normal
+        assert fast.exchanges == slow.exchanges and len(fast) == len(slow)
+        if len(fast):
+            assert _evaluated(fast) == _evaluated(slow)
 
 
-def test_the_fast_path_is_taken() -> None:
+def test_the_fast_path_is_taken(tmp_path: Path) -> None:
     """By what our own collectors and most machines write: else the test above compares nothing."""
     chance = random.Random(1)
     taken = 0
     for _ in range(100):
         one = _without_nulls(valid(chance))
         one["sources"]["account.kind"].pop("expires", None)
-        line = json.dumps(one).encode()
-        taken += intake._as_they_stand(line, [line]) is not None
+        with Part(folder=tmp_path) as part:
+            taken += lines.taken(json.dumps(one).encode(), part)
     assert taken == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{HEAD"doc":7}',
+        '{HEAD"api_keys":[{"doc":7}]}',
+        '{HEAD"api_keys":[{"n":7}]}',
+        '{HEAD"api_keys":[{"\\u0064oc":7}]}',
+        '{HEAD"api_keys":[{"doc":null}]}',
+        '{HEAD"api_keys":2}',
+        '{HEAD"account":{"name":"b","exchange":"okx"}}',
+    ],
+)
+def test_numbers_are_ours_to_give(tmp_path: Path, text: str) -> None:
+    """A document that brings a number, or a length for a list, is looked at with care and refused."""
+    head = '"schema":"auditor/evidence/1","account":{"name":"a","exchange":"okx"},'
+    path = tmp_path / "e.jsonl"
+    path.write_text(text.replace("HEAD", head))
+    with Evidence(NOW) as evidence, pytest.raises(InputError):
+        evidence.add_files([path])
+
+
+def test_many_readers_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same documents in the same order, faults with their own lines, however a file is shared out."""
+    monkeypatch.setattr(files, "processors", lambda: 3)
+    chance = random.Random(7)
+    texts = [json.dumps({**valid(chance), "account": {"name": f"a{n}", "exchange": "okx"}}) for n in range(60)]
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join([*texts[:20], "", *texts[20:]]))
+    with Evidence(NOW).add_files([path]) as alone:
+        whole = list(alone.documents())
+    monkeypatch.setattr(files, "_WORTH_A_READER", 1000)
+    with Evidence(NOW).add_files([path]) as evidence:
+        assert len(evidence.parts) == 3 and min(part.count for part in evidence.parts) > 5
+        assert list(evidence.documents()) == whole
+        assert [one.name for one in evidence.snapshots()] == [f"a{n}" for n in range(60)]
+    for at in (0, 30, 59):
+        path.write_text("\n".join([*texts[:at], "{", *texts[at + 1 :]]))
+        with Evidence(NOW) as broken, pytest.raises(InputError) as caught:
+            broken.add_files([path])
+        assert [fault.line for fault in caught.value.faults] == [at + 1]
+
+
+def test_a_reader_that_dies_is_no_missing_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "processors", lambda: 2)
+    monkeypatch.setattr(files, "_WORTH_A_READER", 1000)
+    monkeypatch.setattr(intake, "_READER", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    chance = random.Random(7)
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join(json.dumps(_without_nulls(valid(chance))) for _ in range(20)))
+    with Evidence(NOW) as evidence, pytest.raises(InputError, match="stopped"):
+        evidence.add_files([path])
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 @given(st.integers(0, 2**32).map(random.Random))
 def test_whatever_a_file_holds_it_is_read_or_refused(chance: random.Random) -> None:
     """No mutation gets past the checks and breaks the engine."""
-    accepted: list[bytes] = []
-    for _ in range(40):
-        one = valid(chance)
-        for _ in range(chance.choice([0, 1, 2, 3])):
-            one = mutated(one, chance)
-        line = spelled(one, chance)
-        with Evidence(NOW) as evidence:
-            path = evidence.path.with_name("e.jsonl")
-            path.write_bytes(line)
-            refused: tuple[Fault, ...] = ()
-            try:
-                evidence.add_files([path])
-            except InputError as error:
-                refused = error.faults
-            assert {fault.line for fault in refused} <= {1}, line
-            if not refused:
-                accepted.append(evidence.path.read_bytes())
-                assert len(list(evidence.snapshots())) == 1
-    assert len(_evaluated(accepted)) == len(accepted)
+    with Evidence(NOW) as accepted:
+        for _ in range(40):
+            one = valid(chance)
+            for _ in range(chance.choice([0, 1, 2, 3])):
+                one = mutated(one, chance)
+            line = spelled(one, chance)
+            with Evidence(NOW) as evidence:
+                path = evidence.folder / "e.jsonl"
+                path.write_bytes(line)
+                refused: tuple[Fault, ...] = ()
+                try:
+                    evidence.add_files([path])
+                except InputError as error:
+                    refused = error.faults
+                assert {fault.line for fault in refused} <= {1}, line
+                if not refused:
+                    accepted.add(evidence.documents())
+                    assert len(list(evidence.snapshots())) == 1
+        assert len(_evaluated(accepted)) == len(accepted)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])

@@ -88,6 +88,18 @@ def test_too_many_rows_are_cut_and_said_so(evidence):
     assert (len(answer.rows), answer.more) == (question.MOST_ROWS, True)
 
 
+@pytest.mark.parametrize("name", ["asked", "ASKED", "asked_", "asked_____", "row", "found", "spelled"])
+def test_no_name_of_a_column_stands_for_the_row(scene, name):
+    assert told(scene, f"SELECT {{'a': 1}} AS \"{name}\", 2 AS b")["rows"] == [[{"a": 1}, 2]]
+    assert told(scene, f'SELECT 1 AS "{name}"')["rows"] == [[1]]
+
+
+@pytest.mark.parametrize("value", ["repeat('9', 5000)::BIGNUM", "concat(repeat('[', 5000), repeat(']', 5000))::JSON"])
+def test_what_is_beyond_a_reader_is_said(scene, value):
+    assert "too long" in told(scene, f"SELECT {value}")["error"]
+    assert len(told(scene, f"SELECT CAST({value} AS VARCHAR)")["rows"][0][0]) >= 5000
+
+
 def test_tables_are_named(scene):
     for table, columns in question.tables().items():
         assert told(scene, f"SELECT * FROM {table} LIMIT 0")["columns"] == columns
@@ -192,6 +204,10 @@ STATEMENTS = [
     "EXECUTE p",
     "DEALLOCATE p",
     "EXPLAIN ANALYZE SELECT 1",
+    "WITH gone AS (DELETE FROM api_key RETURNING *) SELECT * FROM gone",
+    "WITH more AS (INSERT INTO api_key SELECT * FROM api_key RETURNING *) SELECT * FROM more",
+    "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT * FROM read_text(''{file}'')'))",
+    "PRAGMA json_execute_serialized_sql('DROP TABLE api_key')",
     "SELECT 1; SELECT 2",
     "SELECT 1; DROP TABLE api_key",
     "SELECT 1; COPY (SELECT 1) TO '{folder}/out.csv'",
@@ -241,8 +257,7 @@ def scene(tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as listener, Evidence(NOW).add([DOCUMENT]) as evidence:
         listener.settimeout(0)
         request = {
-            "evidence": str(evidence.path),
-            "longest": evidence.longest,
+            "parts": question.told(evidence),
             "now": format_time(NOW),
             "venues": {"okx": {}},
             "findings": [FINDING],
@@ -275,13 +290,13 @@ def test_there_are_a_hundred():
 @pytest.mark.parametrize("sql", ATTEMPTS)
 def test_an_attempt_gets_nowhere(scene, sql):
     folder, listener, evidence, _ = scene
-    before = evidence.path.read_bytes()
+    before = list(evidence.documents())
     answer = told(scene, sql)
     assert CANARY not in json.dumps(answer)
     if sql not in HARMLESS:
         assert set(answer) == {"error"} or set(answer) == {"error", "hint"}, answer
     assert sorted(path.name for path in folder.iterdir()) == ["canary"]
-    assert evidence.path.read_bytes() == before
+    assert list(evidence.documents()) == before
     with pytest.raises(BlockingIOError):
         listener.accept()
     kept = told(scene, "SELECT (SELECT count(*) FROM api_key), (SELECT outcome FROM finding)")

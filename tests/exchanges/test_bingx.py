@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from auditor.exchanges import _budget, _transport, _venue, bingx
 from auditor.exchanges._base import Answer, Sheet
 from auditor.model.facts import catalogue
-from auditor.twin._base import Refusal
+from auditor.twin._base import Breakage, Refusal, Spoken
 from auditor.twin.bingx import Twin, _entry
 from tests.exchanges.wire import collect, keys, reasons
 
@@ -103,6 +103,36 @@ def test_the_calling_key_is_found_in_the_masked_list_by_its_ends_and_its_time() 
         len(sheet.rows["api_key"] or []) == 4 and own(sheet)["label"] == "audit" and own(sheet)["can_withdraw"] is False
     )
     assert keys(sheet)["clone****"]["can_withdraw"] is True
+
+
+def test_the_shortened_label_of_the_list_is_not_the_label_of_the_calling_key() -> None:
+    """It is known in full, or not at all: otherwise an outage would look like a key that was renamed."""
+    twin = Twin()
+    twin.fail(Spoken(500, "no"), bingx.PERMISSIONS.path)
+    sheet = collect(twin)
+    assert own(sheet)["ip_bound"] is True and "label" not in own(sheet)
+    assert reasons(sheet)[bingx.PERMISSIONS.name] == "venue_incident"
+
+
+@pytest.mark.parametrize("how", [Spoken(503, "no"), Refusal.BAD_TIMESTAMP, Breakage.TRUNCATED])
+def test_a_key_is_no_other_key_while_what_tells_it_apart_is_not_to_be_had(how: Spoken | Refusal | Breakage) -> None:
+    twin = Twin()
+    (whole,) = [row["public_id"] for row in collect(twin).rows["api_key"] or [] if row.get("is_audit_key")]
+    for lost in ([bingx.KEYS], [bingx.RESTRICTIONS], [bingx.KEYS, bingx.RESTRICTIONS], [bingx.UID, bingx.RESTRICTIONS]):
+        twin = Twin()
+        for endpoint in lost:
+            twin.fail(how, endpoint.path)
+        sheet = collect(twin)
+        shown = [row.get("public_id") for row in sheet.rows["api_key"] or [] if row.get("is_audit_key")]
+        assert shown == ([whole] if len(lost) == 1 else [])
+        assert {one.name for one in lost} == reasons(sheet).keys()
+
+
+def test_a_key_that_may_ask_nothing_more_is_still_shown() -> None:
+    twin = Twin()
+    for endpoint in (bingx.KEYS, bingx.RESTRICTIONS):
+        twin.fail(Refusal.MISSING_PERMISSION, endpoint.path)
+    assert own(collect(twin))["can_read"] is True
 
 
 @pytest.mark.parametrize("listed", [[], [_entry("xx*******yy", "other****", [2], [""], 1700000000000)]])

@@ -16,7 +16,7 @@ from auditor.exchanges._base import Answer, Sheet
 from auditor.exchanges._signer import Signer
 from auditor.model.facts import catalogue
 from auditor.redaction import Secret
-from auditor.twin._base import Refusal, TwinKey
+from auditor.twin._base import Breakage, Refusal, Spoken, TwinKey
 from auditor.twin.bitget import Twin
 from tests.exchanges.wire import collect, reasons
 
@@ -132,6 +132,15 @@ def test_an_outage_of_the_unified_family_is_not_taken_for_a_classic_account() ->
     sheet = collect(twin)
     assert not any(request.path == bitget.CLASSIC.path for request in twin.requests)
     assert reasons(sheet) == {"v3/account/info": "venue_maintenance"}
+
+
+@pytest.mark.parametrize("how", [Breakage.REDIRECT, Spoken(403, "<html>no</html>"), Spoken(404, "<html>no</html>")])
+def test_a_page_in_place_of_the_unified_family_is_no_missing_permission(how: Breakage | Spoken) -> None:
+    """The classic calls then say that the account is not theirs: that is known from there, and no permission would help."""
+    twin = Twin()
+    twin.fail(how, bitget.UNIFIED.path)
+    sheet = collect(twin)
+    assert reasons(sheet).keys() == {"v3/account/info"} and "permission_denied" not in reasons(sheet).values()
 
 
 def test_a_key_that_neither_family_describes_is_a_problem_of_both() -> None:

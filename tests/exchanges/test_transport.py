@@ -10,6 +10,7 @@ import time
 import traceback
 import zlib
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -485,6 +486,38 @@ def test_a_page_that_classify_takes_for_a_bad_key_is_overruled() -> None:
     outage = Answer(status=503, body={"code": "50111"}, text="", headers={})
     judged = _transport._judged(blamed, outage, okx.CONFIG)
     assert judged is not None and judged.reason is Reason.VENUE_MAINTENANCE and judged.retry
+
+
+def refused_at(hours: float) -> bytes:
+    """A key that is refused, by a venue whose clock is so many hours ahead of ours."""
+    return code("50111", "401 No", f"Date: {formatdate(time.time() + hours * 3600, usegmt=True)}")
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24 * 400, -24 * 400])
+def test_no_key_is_accused_while_our_clock_is_another_than_the_venues(hours: int) -> None:
+    """Some venues say the same of a wrong clock and of a deleted key: once the clock is right, what they say counts."""
+    refusal, _ = refusal_of(says(refused_at(hours), code("50001", "503 X")))
+    assert refusal.failure.reason is Reason.CLOCK_SKEW and "clock" in refusal.detail
+    right, _ = refusal_of(says(refused_at(0.005)))
+    nobody, _ = refusal_of(says(code("50111", "401 No", "Date: the day after")))
+    assert right.failure.reason is nobody.failure.reason is Reason.INVALID_KEY
+
+
+def test_a_key_that_is_refused_by_the_right_clock_too_is_refused() -> None:
+    """The difference is learnt, the request is made anew, and now it is the key."""
+
+    async def script(_server: Server, writer: asyncio.StreamWriter, head: str) -> None:
+        learns = "/public/time" in head.splitlines()[0]
+        writer.write(stamped(str(int((time.time() + 7200) * 1000))) if learns else refused_at(2))
+
+    refusal, server = refusal_of(script)
+    assert refusal.failure.reason is Reason.INVALID_KEY and refusal.failure.lockout and len(server.lines) == 3
+
+
+def test_where_no_clock_can_be_learnt_nothing_more_is_sent_with_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(okx, "clock", None)
+    refusal, server = refusal_of(says(refused_at(2)))
+    assert refusal.failure.reason is Reason.CLOCK_SKEW and refusal.failure.lockout and len(server.lines) == 1
 
 
 def test_a_public_call_cannot_refuse_a_key() -> None:

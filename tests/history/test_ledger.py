@@ -175,6 +175,37 @@ def test_sub_accounts_and_destinations_are_seen_through_what_names_them() -> Non
     assert {one.scope for one in later.ledger.held if one.present} == {"api_key", "destination"}
 
 
+@pytest.mark.parametrize(
+    "reason", [Reason.TIMEOUT, Reason.VENUE_INCIDENT, Reason.RATE_LIMITED, Reason.MALFORMED_RESPONSE]
+)
+def test_an_outage_of_the_names_makes_no_new_sub_account(reason: Reason) -> None:
+    """Where the names are not to be had, ids stand in their place: for one run, and they are the same sub-accounts."""
+    named = [key("a", sub_account="desk"), key("b", sub_account="lab"), key("c")]
+    first = read(seen(0, named))
+    nameless = [
+        {**row, "sub_account": f"77{number}"} if "sub_account" in row else row for number, row in enumerate(named)
+    ]
+    problem = Problem(endpoint="sub-accounts", reason=reason, facts=("api_key.sub_account",))
+    found = read(seen(1, nameless, problems=(problem,)), first.ledger)
+    assert not found.gone and not found.lost and {one.changed_at for one in found.ledger.held} == {None}
+    subs = [one for one in found.ledger.held if one.scope == "sub_account"]
+    assert {(one.label, one.present) for one in subs} == {("desk", True), ("lab", True)}
+    assert {one.facts.get("sub_account") for one in found.ledger.held if one.scope == "api_key"} == {
+        "desk",
+        "lab",
+        None,
+    }
+    assert days(read(seen(2, named), found.ledger)) == days(read(seen(2, named), first.ledger))
+
+
+def test_a_key_that_may_never_see_the_names_knows_sub_accounts_by_their_ids() -> None:
+    problem = Problem(endpoint="sub-accounts", reason=Reason.PERMISSION_DENIED, facts=("api_key.sub_account",))
+    first = read(seen(0, [key("a", sub_account="771")], problems=(problem,)))
+    found = read(seen(1, [key("a", sub_account="771"), key("b", sub_account="772")], problems=(problem,)), first.ledger)
+    new = [one for one in found.ledger.held if one.scope == "sub_account" and one.first_seen_at == at(1)]
+    assert [one.label for one in new] == ["772"]
+
+
 @pytest.mark.parametrize("label", ["\x1b[2J", "\u202e", "x" * 5000, "\ud800", "", "a\nb", "-2"])
 def test_hostile_labels_are_kept_and_do_no_harm(label: str) -> None:
     rows = [{"label": label, "can_read": True}, {"label": label, "can_read": False}]

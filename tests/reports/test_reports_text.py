@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from auditor.model.rule import Severity
 from auditor.reports import _lines
 from auditor.reports.text import render
 from tests.reports.invented import bad_account, dim_account, hostile, hostile_everywhere, report
@@ -85,6 +86,13 @@ def test_colour_adds_only_colour():
     assert "\x1b" not in plain
     assert coloured != plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_every_severity_has_a_colour(severity):
+    account = bad_account()
+    same = replace(account, findings=tuple(replace(one, severity=severity) for one in account.findings))
+    assert b"\x1b[" in render(report(same), colour=True, verbose=True)
 
 
 def test_colour_never_carries_a_label_out_of_its_place():

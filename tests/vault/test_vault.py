@@ -352,6 +352,52 @@ def test_killed_at_any_moment_it_opens(vault, path):
         opened.put("after", ENTRY, replace=True)  # the lock of the dead is gone with it
 
 
+def add(path, name):
+    made = Vault.open(path, opener())
+    for number in range(10):
+        made.put(f"{name}-{number}", ENTRY)
+
+
+def test_under_two_names_it_is_one_vault(vault, path, tmp_path):
+    link = tmp_path / "link.bin"
+    link.symlink_to(path)
+    context = multiprocessing.get_context("fork")
+    adders = [context.Process(target=add, args=pair) for pair in ((path, "a"), (link, "b"))]
+    for one in adders:
+        one.start()
+    for one in adders:
+        one.join()
+    assert len(Vault.open(link, opener()).names()) == 2 + 20
+    assert link.is_symlink()
+
+
+def test_no_unfinished_copy_outlives_a_passphrase(vault, path):
+    """What a killed process leaves beside the vault opens with the passphrase of then."""
+    left = path.with_name(f".{path.name}.0a_b1c2d.part")
+    other = path.with_name(".history.db.0a_b1c2d.part")
+    for unfinished in (left, other):
+        unfinished.write_bytes(path.read_bytes())
+    vault.rekey(Secret("another one altogether"), cost=CHEAP)
+    assert sorted(one.name for one in path.parent.iterdir()) == [other.name, "vault.bin", "vault.bin.lock"]
+
+
+def test_too_little_memory_is_said(vault, path, monkeypatch):
+    from cryptography.hazmat.primitives.kdf import argon2
+
+    class Huge:
+        def __init__(self, **_cost):
+            pass
+
+        def derive(self, _passphrase):
+            raise MemoryError("CANARY")
+
+    monkeypatch.setattr(argon2, "Argon2id", Huge)
+    with pytest.raises(CredentialError, match="19 MiB of memory") as raised:
+        Vault.open(path, opener())
+    assert not isinstance(raised.value, WrongKeyError)
+    assert raised.value.__context__ is None
+
+
 @given(
     entries=st.dictionaries(
         st.from_regex(r"[a-z0-9-]{1,20}", fullmatch=True),

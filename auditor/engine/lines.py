@@ -1,0 +1,129 @@
+"""Reads one span of a file of documents, one JSON document a line, into tables.
+
+Lines that the typed decoder accepts as they stand are taken as it read them; every other one is checked with care and
+either spelled anew or refused with its line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from auditor import yamlio
+from auditor.engine import files
+from auditor.engine.files import Span, batches, careful
+from auditor.engine.tables import Part
+from auditor.errors import Fault, InputError
+from auditor.model import document
+from auditor.model.normalise import normalise
+
+MOST_FAULTS = 50
+_WORTH_A_DECODER = 2**14
+"""Bytes. To make one takes as long as to read so many with care."""
+_ODD_TIME = re.compile(  # one that is not spelled in UTC, or not of 2010 to 2089
+    rb'-[0-9]{2}-[0-9]{2}[Tt ](?:(?<!"20[1-8][0-9]-[0-9]{2}-[0-9]{2}T)'
+    rb'|(?![0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|\+00:00)"))'
+)
+_DISGUISED = re.compile(rb"\\u00(?:[2-7]|00)")  # ASCII that need not be escaped, a quote for one; and NUL
+
+
+def read(path: Path, span: Span, part: Part, now: datetime) -> list[Fault]:
+    """Writes the documents of a span, or says what is wrong, the lines counted from 1 where the span begins.
+
+    Raises InputError for a file that cannot be read, or has too long a line.
+    """
+    faults: list[Fault] = []
+    with part:
+        for first, lines in batches(path, span):
+            if taken(lines, part):
+                continue
+            for number, line in enumerate(lines.split(b"\n"), first):
+                faults += _mend(line, str(path), number, part, now)
+                if len(faults) > MOST_FAULTS:
+                    return faults
+    return faults
+
+
+def read_rows(path: Path, part: Part, now: datetime) -> list[Fault]:
+    """Writes the rows of a Parquet file as documents, or says what is wrong. Raises InputError as `read`."""
+    faults: list[Fault] = []
+    with part:
+        for first, rows in files.rows(path):
+            if taken(rows, part):
+                continue
+            for number, row in enumerate(rows.split(b"\n"), first):
+                faults += _check_row(row, str(path), number, part, now)
+                if len(faults) > MOST_FAULTS:
+                    return faults
+    return faults
+
+
+def _check_row(row: bytes, file: str, number: int, part: Part, now: datetime) -> Iterable[Fault]:
+    try:
+        return check(files.document_of(row, file, number), part, now)
+    except InputError as error:
+        return error.faults
+
+
+def taken(lines: bytes, part: Part) -> bool:
+    """Whether all these lines are well-formed and mean at any moment what they say, nothing in them expiring or being
+    counted; if so they were written. False where one of them needs a careful look.
+    """
+    if len(lines) < _WORTH_A_DECODER:
+        return False
+    import msgspec
+
+    if _ODD_TIME.search(lines) or _DISGUISED.search(lines):
+        return False
+    try:
+        decoded = document.decoder(nulls=part.nulls).decode_lines(lines)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    one_a_line = len(decoded) == lines.count(b"\n") + (not lines.endswith(b"\n"))
+    if not one_a_line or any(one.sources and _moving(one.sources) for one in decoded):
+        return False
+    if not part.take(decoded, lines.count(b'"')):
+        return False
+    part.longest = max(part.longest, len(lines))
+    return True
+
+
+def check(read_: yamlio.Document, part: Part, now: datetime) -> list[Fault]:
+    """Writes a document spelled anew, or says what is wrong with it."""
+    try:
+        faults = list(islice(document.faults(read_), MOST_FAULTS + 1))
+    except RecursionError:
+        return [read_.fault("is nested too deeply")]
+    if not faults:
+        part.add(normalise(read_.value, now))
+    return faults
+
+
+def check_all(documents: Iterator[yamlio.Document], part: Part, now: datetime) -> list[Fault]:
+    """Writes documents spelled anew, up to too many faults."""
+    faults: list[Fault] = []
+    with part:
+        for one in documents:
+            faults += check(one, part, now)
+            if len(faults) > MOST_FAULTS:
+                break
+    return faults
+
+
+def _mend(line: bytes, file: str, number: int, part: Part, now: datetime) -> Iterable[Fault]:
+    """One line, spelled anew, or its faults."""
+    if not line.strip():
+        return ()
+    try:
+        return check(careful(line, file, number), part, now)
+    except InputError as error:
+        return error.faults
+
+
+def _moving(sources: dict[str, Any]) -> bool:
+    """Whether something in a document expires or was counted on a day: what that says depends on the moment."""
+    return bool(sources.get("account.keys_counted")) or any(one and one.expires for one in sources.values())

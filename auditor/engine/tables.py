@@ -1,0 +1,129 @@
+"""Evidence as tables on disk, in lines of JSON: one of documents, and one a list, whose rows name their document and place.
+
+In the table of documents a list is its length. Knows nothing of rules, nor of what a well-formed document is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from auditor.engine.files import without_nulls
+from auditor.model.facts import LISTS
+
+DOCUMENTS = "documents"
+TABLES = (DOCUMENTS, *LISTS.values())
+_QUOTES_OF_A_NUMBER = 2  # around its name
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """Tables that one writer wrote, in a folder of their own. Documents are numbered from 1. A context manager to write in."""
+
+    folder: Path
+    count: int = 0
+    exchanges: set[str] = field(default_factory=set)
+    longest: int = 0
+    """Bytes of the longest line, at most."""
+    nulls: bool = False
+    """Whether a null stands for an absent key: the format these documents come from cannot tell them apart."""
+    _streams: dict[str, BinaryIO] = field(default_factory=dict)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._open.close()
+        self._streams.clear()
+
+    def path(self, table: str) -> Path:
+        """Where a table is; one without rows has no file."""
+        return self.folder / f"{table}.jsonl"
+
+    def add(self, normal: Mapping[str, Any]) -> None:
+        """Appends a normalised document."""
+        self.count += 1
+        self.exchanges.add(normal["account"]["exchange"])
+        one = {"doc": self.count, **normal}
+        for table in LISTS.values():
+            if (rows := one.get(table)) is not None:
+                one[table] = len(rows)
+                numbered = ({"doc": self.count, "n": number, **row} for number, row in enumerate(rows, 1))
+                self._write(table, b"".join(map(self._spelled, numbered)))
+        self._write(DOCUMENTS, self._spelled(one))
+
+    def take(self, decoded: Sequence[Any], quotes: int) -> bool:
+        """Appends documents as `model.document.decoder` read them from text with so many quotes: all of them, or none
+        where a quote was lost. Of a key that stands twice a decoder keeps one, and two quotes or more are gone.
+        """
+        import msgspec
+
+        tables: dict[str, list[Any]] = {table: [] for table in LISTS.values()}
+        exchanges = set()
+        for number, one in enumerate(decoded, self.count + 1):
+            one.doc = number
+            exchanges.add(one.account.exchange)
+            for table, held in tables.items():
+                rows = getattr(one, table)
+                if type(rows) is list:
+                    for row in rows:
+                        row.doc = number
+                    held.append(rows)
+                    setattr(one, table, len(rows))
+        encode = msgspec.json.Encoder().encode_lines
+        rows_of = {table: _numbered(held) for table, held in tables.items() if any(held)}
+        texts = {DOCUMENTS: encode(decoded), **{table: encode(rows) for table, rows in rows_of.items()}}
+        ours = _QUOTES_OF_A_NUMBER * (len(decoded) + 2 * sum(map(len, rows_of.values())))
+        if sum(text.count(b'"') for text in texts.values()) != quotes + ours:
+            return False
+        for table, text in texts.items():
+            self._write(table, text)
+        self.count += len(decoded)
+        self.exchanges |= exchanges
+        return True
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """The documents, whole again, in order and one in memory at a time."""
+        with ExitStack() as opened:
+            rows = {
+                table: map(json.loads, opened.enter_context(path.open("rb")))
+                for table in LISTS.values()
+                if (path := self.path(table)).exists()
+            }
+            for line in opened.enter_context(self.path(DOCUMENTS).open("rb")) if self.count else ():
+                one = json.loads(line)
+                del one["doc"]
+                for table in LISTS.values():
+                    if one.get(table) is not None:
+                        one[table] = list(map(_unnumbered, islice(rows.get(table, ()), one[table])))
+                yield without_nulls(one) if self.nulls else one
+
+    def _spelled(self, one: Mapping[str, Any]) -> bytes:
+        text = json.dumps(one, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        line = text.encode("utf-8", "replace")  # a lone surrogate is not text
+        self.longest = max(self.longest, len(line))
+        return line + b"\n"
+
+    def _write(self, table: str, text: bytes) -> None:
+        if text:
+            if table not in self._streams:
+                self._streams[table] = self._open.enter_context(self.path(table).open("ab"))
+            self._streams[table].write(text)
+
+
+def _numbered(lists: Iterable[list[Any]]) -> list[Any]:
+    for rows in lists:
+        for number, row in enumerate(rows, 1):
+            row.n = number
+    return list(chain.from_iterable(lists))
+
+
+def _unnumbered(row: dict[str, Any]) -> dict[str, Any]:
+    del row["doc"], row["n"]
+    return row
