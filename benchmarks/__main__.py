@@ -52,6 +52,22 @@ CLAIMS = (
         name="`auditor --version`, whole process", floor='`python -c "import click"`', measure=startup.ratio, most=2.0
     ),
     Claim(
+        name="`auditor evaluate` of one account, whole process, as processor time",
+        floor='`python -c "import click"`',
+        measure=startup.evaluated,
+        most=5.0,
+    ),
+    Claim(
+        name="`auditor audit --no-history` of one account, whole process but for ccxt's import, as processor time",
+        floor='`python -c "import click"`',
+        measure=lambda: startup.audited("--no-history"),
+    ),
+    Claim(
+        name="the same with its history, that is with SQLAlchemy",
+        floor='`python -c "import click"`',
+        measure=startup.audited,
+    ),
+    Claim(
         name="`auditor rules list`, whole process",
         floor='`python -c "import ccxt"`',
         measure=lambda: startup.against(("-m", "auditor", "rules", "list"), ("-c", "import ccxt")),

@@ -70,17 +70,16 @@ def fill(kept: Store, accounts: int, run: int) -> None:
     said: dict[tuple[str, str], Any] = {
         ("", "run"): {"v": 2, "run": {"ruleset_sha256": ""}, "summary": {}, "problems": [], "accounts": []}
     }
-    for account in range(accounts):
-        after, _ = both(account)
-        said[after.account, runs.INVENTORY] = Body.of(after.to_document())
 
     def parts(view: View) -> dict[tuple[str, str], Any]:
         def rows(name: str) -> list[inventory.Row]:
-            said = runs.approvals(view, name)[0] if run else Baseline()
-            return inventory.rows(*both(int(name.partition("-")[2])), said)
+            after, before = both(int(name.partition("-")[2]))
+            said[name, runs.INVENTORY] = Body.of(after.to_document())
+            approved = runs.approvals(view, name)[0] if run else Baseline()
+            return inventory.rows(after, before, approved)
 
-        names = [name for name, kind in said if kind == runs.INVENTORY]
-        return {**said, **inventory.write(view.connection, names, rows)}
+        names = [f"account-{account:05}" for account in range(accounts)]
+        return {**inventory.write(view.connection, names, rows), **said}
 
     kept.append("run", NOW[run], parts)
 

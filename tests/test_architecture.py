@@ -46,7 +46,7 @@ LAYERS = (
     ("snapshots", "answers", "envelope", "history", "local", "signers"),
     ("collect", "journal", "memory"),
     ("pipeline",),
-    ("bots", "demo", "fleet", "schedule"),
+    ("bots", "census", "demo", "fleet", "schedule"),
     ("watch",),
     ("cli",),
     ("__main__",),

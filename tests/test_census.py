@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +181,15 @@ def test_the_command(tmp_path: Path) -> None:
     ):
         assert mine.run("evaluate", str(path), "--outcomes", str(tmp_path / "three"), *options).code == 2
     assert not (tmp_path / "three").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--outcomes", "out"]])
+def test_a_whole_process_leaves_nothing_on_stderr(tmp_path: Path, options: list[str]) -> None:
+    """Of many documents, which the database judges."""
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join(json.dumps(document({"name": f"a{number}"})) for number in range(100)))
+    done = subprocess.run(
+        [sys.executable, "-m", "auditor", "evaluate", str(path), *options],
+        cwd=tmp_path, env={"HOME": str(tmp_path), "PYTHONPATH": str(stage.ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == "" and done.returncode == 4

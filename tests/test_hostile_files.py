@@ -135,6 +135,18 @@ def action(**change: Any) -> str:
     return json.dumps({"version": 1, "actions": [{**ACTION, **change}]})
 
 
+def many_ways() -> str:
+    """Thirty states that are all needed, and four ways to each."""
+    states = [f"s{number}" for number in range(30)]
+    ways = [
+        {**ACTION, "id": f"{state}_{cost}", "have": ["sim_swap"], "gives": [state], "cost": cost, "when": "TRUE"}
+        for state in states
+        for cost in range(1, 5)
+    ]
+    end = {"id": "end", "text": "t", "have": states, "gives": ["withdraw_funds"], "cost": 1}
+    return json.dumps({"version": 1, "states": {state: {"text": "x"} for state in states}, "actions": [*ways, end]})
+
+
 KEYS = {"apiKey": "env:A", "secret": "env:B", "password": "env:C"}
 OTHERS: list[tuple[str, str, str | bytes]] = [
     # A configuration that points somewhere
@@ -231,6 +243,8 @@ OTHERS: list[tuple[str, str, str | bytes]] = [
     ("model", "a cost below nothing", action(cost=-100)),
     ("model", "a cost without end", action(cost=10**30)),
     ("model", "a hundred thousand actions", json.dumps({"version": 1, "actions": [{**ACTION, "id": f"a{n}"} for n in range(100_000)]})),
+    ("model", "a goal that a million million ways lead to", many_ways()),
+    ("model", "an action that can begin in a billion ways", action(any=[["sim_swap", "phish_page"]] * 30)),
     ("model", "a version of its own", json.dumps({"version": 99})),
     # Signatures and what holds secrets
     ("signers", "an option that runs", 'anna command="touch pwned" ssh-ed25519 AAAA\n'),

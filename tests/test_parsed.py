@@ -8,6 +8,8 @@ import pytest
 
 from auditor import yamlio
 from auditor.errors import InputError
+from auditor.ruleset import shape
+from auditor.threats import load
 from tests import parsed
 
 PACKAGE = yamlio.PARSED.parent
@@ -21,6 +23,11 @@ def test_the_file_is_fresh() -> None:
 def test_it_says_what_the_reader_says(path: Path) -> None:
     assert yamlio.shipped(path).value == yamlio.read(path).value
     assert yamlio.shipped(path).file == str(path)
+
+
+def test_the_shipped_model_has_the_shape_that_nobody_looks_at_again() -> None:
+    assert list(shape.faults(yamlio.read(load.SHIPPED), load.schema())) == []
+    assert yamlio.shipped(load.SHIPPED).lines == {}
 
 
 @pytest.fixture

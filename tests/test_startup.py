@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -54,8 +55,8 @@ cases:
   - {name: who knows, api_keys: [{}], expect: unknown}
 """
 ROUNDS = 9
-ROOM = 2.0
-"""Times the start of a process that imports click alone."""
+ROOM, ROOM_TO_JUDGE = 2.0, 6.0
+"""Times the start of a process that imports click alone; the second in processor time."""
 
 _LOOK = """
 import json, sys
@@ -121,6 +122,23 @@ def imported(mine: stage.Stage, *args: str) -> set[str]:
 )
 def test_a_command_imports_what_it_uses_and_no_more(mine: stage.Stage, args: tuple[str, ...], needed: set[str]) -> None:
     assert imported(mine, *args) <= needed
+
+
+def test_one_account_is_judged_before_a_database_would_have_started(
+    mine: stage.Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def processor(*args: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *args], cwd=mine.work, env=mine.environ, check=False, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    judging = ("-m", "auditor", "evaluate", "evidence.jsonl")
+    processor(*judging)
+    ratio = min(processor(*judging) for _ in range(5)) / min(processor("-c", "import click") for _ in range(5))
+    with capsys.disabled():
+        sys.stdout.write(f"\nauditor evaluate, one account: {ratio:.2f} of `import click` in processor time\n")
+    assert ratio < ROOM_TO_JUDGE
 
 
 def seconds(*args: str) -> float:

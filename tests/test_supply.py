@@ -141,3 +141,13 @@ def test_the_locked_versions_are_allowed(file: str) -> None:
 
 def test_the_quick_half_is_there() -> None:
     assert all((ROOT / path).exists() for path in bounds.QUICK)
+
+
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    page = (ROOT / "SECURITY.md").read_text()
+    promises = page.partition("## What it can be trusted to do")[2].partition("### Faults")[0]
+    rows = [line.strip("|").split("|") for line in promises.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for *_, tried in rows:
+        named = re.findall(r"`([a-z_/.]+)`", tried)
+        assert named and all((ROOT / "tests" / one).exists() for one in named), tried

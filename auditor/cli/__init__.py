@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -88,4 +89,7 @@ def main(args: list[str] | None = None) -> Any:
     from auditor.cli import _voice
 
     _voice.settle()
-    sys.exit(_voice.speak(command, args))
+    code = _voice.speak(command, args)
+    if "duckdb" not in sys.modules:  # which would name on stderr whatever is not freed
+        gc.freeze()  # a process that ends need not look for garbage once more
+    sys.exit(code)

@@ -64,8 +64,9 @@ def code(tally: Tally, rules: Sequence[Rule], *, fail_on: Severity) -> int:
 
 def lines(tally: Tally, rules: Sequence[Rule], folder: Path) -> Iterator[str]:
     """The census for a person: counts of accounts, rules by what they say, and whom to look at first."""
-    seen = ", ".join(f"{count:,} {_plural(scope)}" for scope, count in _lists(tally) if count)
-    yield f"{tally.accounts:,} accounts" + (f", {seen}" if seen else "") + f", judged by {len(rules)} rules"
+    seen = ", ".join(f"{count:,} {_plural(scope, count)}" for scope, count in _lists(tally) if count)
+    accounts = "1 account" if tally.accounts == 1 else f"{tally.accounts:,} accounts"
+    yield accounts + (f", {seen}" if seen else "") + f", judged by {len(rules)} rules"
     grades = [f"{grade} {count:,}" for grade, count in tally.grades.items()]
     grades += [f"{tally.thin:,} show too little for a letter"] if tally.thin else []
     yield f"Grades     {'   '.join(grades) or 'nothing to score'}"
@@ -111,6 +112,8 @@ def _lists(tally: Tally) -> Iterator[tuple[str, int]]:
     return ((scope, count) for scope, count in tally.subjects.items() if scope not in {"account", "venue"})
 
 
-def _plural(scope: str) -> str:
+def _plural(scope: str, count: int) -> str:
     name = scope.replace("api_key", "key")
+    if count == 1:
+        return name
     return f"{name}es" if name.endswith("s") else f"{name}s"

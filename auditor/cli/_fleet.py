@@ -89,6 +89,12 @@ def way(options: Mapping[str, Any], identity: str, settings: Config | None) -> W
     )
 
 
+def refuse(options: Mapping[str, Any], option: str) -> None:
+    """Raises UsageError where the work is to be done by a fleet, which knows nothing of `option`."""
+    if options["scheduler"] is not None:
+        raise UsageError(f"{option} is for one machine", hint="--results keeps what a fleet found, a row an account")
+
+
 @contextmanager
 def hands(
     chosen: Way | None, run: Run, accounts: Sequence[AccountConfig], sources: Sources, *, quiet: bool

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 _FIELD = "the vault's passphrase"
 _META = "auditor.passphrase"
-LAST_DESCRIPTOR = 2**31 - 1
-"""The largest number that a descriptor can have."""
+_LAST_DESCRIPTOR = 2**31 - 1
 _OTHERWISE = (
     "the passphrase comes from --passphrase-fd N or auditor.yaml (`vault: {passphrase: cmd:...}`), a field from --field"
 )
@@ -36,7 +35,7 @@ def _read(ctx: click.Context, _option: click.Parameter, descriptor: int | None) 
 
 option = click.option(
     "--passphrase-fd",
-    type=click.IntRange(0, LAST_DESCRIPTOR),
+    type=click.IntRange(min=0),
     metavar="N",
     callback=_read,
     expose_value=False,
@@ -107,7 +106,7 @@ def _line(descriptor: int) -> Secret:
 
     raw, problem = b"", None
     try:
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+        with os.fdopen(min(descriptor, _LAST_DESCRIPTOR), "rb", closefd=False) as stream:
             raw = stream.read(credentials.LARGEST + 1)
     except OSError as error:
         problem = error.strerror or "cannot be read"

@@ -33,9 +33,11 @@ _asked_to_end: list[int] = []
 
 
 def say(text: str) -> None:
-    """A line for the person, on stderr. Where nobody listens there any more it is lost."""
+    """Lines for the person, on stderr; what a terminal would obey is made visible. Where nobody listens any more they are
+    lost.
+    """
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo("\n".join(printable(line, limit=len(line)) for line in text.split("\n")), err=True)
 
 
 def result(content: bytes | str) -> None:

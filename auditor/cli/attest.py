@@ -82,7 +82,7 @@ def command(
         raise UsageError("--answer needs to know which account it is about", hint="auditor attest ACCOUNT --answer ...")
     for one in chosen:
         if given:
-            click.echo(keep_answers(settings, one, given, now=now, days=expires_days))
+            click.echo(printable(keep_answers(settings, one, given, now=now, days=expires_days), limit=600))
         else:
             _converse(settings, one, now=now, days=expires_days, everything=everything)
 
@@ -243,7 +243,7 @@ def _converse(
         say(f"{account.name} ({account.exchange})")
         answers = ask_owner(questions, now=now, expires_days=days)
         kept = keep_answers(settings, account, answers, now=now, days=days)
-        click.echo(kept or "No answer, nothing written.", err=not kept)
+        click.echo(printable(kept or "No answer, nothing written.", limit=600), err=not kept)
         say(f"Beyond these nothing important is open. {rest}" if rest else "Nothing else is open.")
     else:
         _listed(account.name, questions)

@@ -24,6 +24,8 @@ Examples:
   auditor evaluate keys.jsonl --outcomes outcomes/
   auditor evaluate 's3://bucket/evidence/*.parquet' --scheduler tls://scheduler:8786
 """
+_MANY = 5000
+"""Accounts; findings and paths of so many take minutes."""
 
 
 @click.command("evaluate", help=_HELP)
@@ -67,6 +69,7 @@ def command(
 
     now = datetime.now(UTC)
     if options["outcomes"]:
+        _fleet.refuse(options, "--outcomes")
         return _census.run(files, config_path, folders, now, {**options, "formats": formats})
     chosen = _options.check_formats(formats, options["output"])
     settings = _options.settings(config_path, ()) if config_path else None
@@ -77,6 +80,10 @@ def command(
     if far is None:
         with Evidence(now) as evidence:
             evidence.add_files(_fleet.paths(files))
+            if len(evidence) > _MANY and not options["quiet"]:
+                _voice.say(
+                    f"remark: {len(evidence):,} accounts; --outcomes FOLDER says what the rules say in a fraction of the time"
+                )
             whose = _identity(settings, quiet=options["quiet"])
             report = pipeline.judge(evidence, pipeline.Run(rules=rules, identity=whose, now=now, waivers=held))
         also: frozenset[Severity] = frozenset()

@@ -87,7 +87,7 @@ def command(exchange: str | None, name: str | None, path: Path, *, vault: bool, 
         for field in venue.credentials
     }
     _write(path, document(name, venue.id, references), force=force)
-    click.echo(f"{path} written, readable by you alone.")
+    click.echo(f"{printable(str(path), limit=400)} written, readable by you alone.")
     click.echo(advice(venue, name, references))
 
 

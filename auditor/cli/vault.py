@@ -81,7 +81,9 @@ def init(file: Path | None, config_path: Path | None, profile: str, key: str | N
     held, cost = _new_lock(profile, key)
     Vault.make(path, held, cost=cost)
     shown = printable(str(path), limit=400)
-    _voice.say(f"{shown} made, readable by you alone. Without its passphrase or key nobody opens it: keep a copy of that.")
+    _voice.say(
+        f"{shown} made, readable by you alone. Without its passphrase or key nobody opens it: keep a copy of that."
+    )
 
 
 @command.command("add", epilog="\b\nExample:\n  auditor vault add main-okx --exchange okx")
@@ -167,7 +169,7 @@ def remove(name: str, file: Path | None, config_path: Path | None) -> None:
 @_key
 @click.option(
     "--new-passphrase-fd",
-    type=click.IntRange(0, _passphrase.LAST_DESCRIPTOR),
+    type=click.IntRange(min=0),
     metavar="N",
     help="Read the new passphrase from this file descriptor.",
 )

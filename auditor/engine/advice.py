@@ -64,7 +64,7 @@ def questions(
     value = {
         one: worth[one] + score.weight(Severity.CRITICAL) * ways.get(one, 0.0) / whole for one in {*narrows, *ways}
     }
-    ordered = sorted(value, key=lambda one: (-round(value[one], 9), one[0], one[1].label if one[1] else ""))
+    ordered = sorted(value, key=lambda one: (-round(value[one], 9), one[0], *_named(one[1])))
     return tuple(
         Question(
             fact=fact,
@@ -77,6 +77,11 @@ def questions(
         )
         for fact, whom in ordered
     )
+
+
+def _named(whom: Subject | None) -> tuple[str, str]:
+    """By what questions about several rows are sorted: labels may be equal, and a set has another order in each process."""
+    return (whom.label, whom.fingerprint) if whom else ("", "")
 
 
 def important(question: Question) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import islice
 from typing import Any, Self
 
 from auditor.engine.derived import DERIVED
@@ -28,8 +27,8 @@ from auditor.ruleset import kleene, prepared
 from auditor.ruleset.kleene import Condition
 from auditor.ruleset.plain import Node
 
-MOST_DOCUMENTS, MOST_ROWS = 64, 1000
-"""From here on the database is the faster of the two."""
+MOST_DOCUMENTS, MOST_ROWS, MOST_BYTES = 64, 1000, 2**20
+"""Beyond so many documents, rows and bytes of a row the database is the better of the two."""
 _MOST_DIGITS = 15  # of a constant: a floating number holds them all
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -41,14 +40,23 @@ def evaluation(
     evidence: Evidence, rules: Sequence[Rule], venues: Venues, *, also: Iterable[str] = ()
 ) -> Evaluation | Few:
     """The evaluation of these rules, by whatever costs least. `also` are facts that `rows` will be asked for."""
-    few = list(islice(evidence.documents(), MOST_DOCUMENTS + 1)) if len(evidence) <= MOST_DOCUMENTS else None
-    if few is None or sum(map(_size, few)) > MOST_ROWS or not all(map(plain, rules)):
+    few = _few(evidence)
+    if few is None or not all(map(plain, rules)):
         return Evaluation(evidence, rules, venues, also=also)
     return Few(few, evidence.now, rules, venues)
 
 
-def _size(document: Mapping[str, Any]) -> int:
-    return sum(len(document.get(key) or ()) for key in LISTS.values())
+def _few(evidence: Evidence) -> list[dict[str, Any]] | None:
+    """The documents, if they are few and small; of those that are not no more is held than it takes to know."""
+    if len(evidence) > MOST_DOCUMENTS or any(part.longest > MOST_BYTES for part in evidence.parts):
+        return None
+    found, rows = [], 0
+    for one in evidence.documents():
+        rows += sum(len(one.get(key) or ()) for key in LISTS.values())
+        if rows > MOST_ROWS:
+            return None
+        found.append(one)
+    return found
 
 
 def plain(rule: Rule) -> bool:

@@ -27,6 +27,11 @@ _SPELLED_TIME = re.compile(
     rb'"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)\+00"'
 )  # as DuckDB spells a time with zone
 _ROWS = 200
+_UNPACKED = """
+SELECT coalesce(max(number), 0), coalesce(sum(bytes), 0)
+FROM (SELECT sum(num_values) AS number, sum(total_uncompressed_size) AS bytes FROM parquet_metadata($1) GROUP BY path_in_schema)
+"""
+_MOST_VALUES, _MOST_UNPACKED = 100_000, 64 * 2**20  # of a column; bytes: of a file that is small, in relation to it beyond
 
 
 def refusal(path: Path, message: str, hint: str | None = None) -> InputError:
@@ -161,19 +166,28 @@ def rows(path: Path) -> Iterator[tuple[int, bytes]]:
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        size = path.stat().st_size
+        values, unpacked = connection.execute(_UNPACKED, [literal]).fetchone()
+        if values > _MOST_VALUES + 4 * size or unpacked > _MOST_UNPACKED + 100 * size:
+            raise _bomb(path)
         found = connection.execute("SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t", [literal])
-        number = 1
+        number, spelled = 1, 0
         while batch := found.fetchmany(_ROWS):
-            yield (
-                number,
-                _SPELLED_TIME.sub(rb'"\1T\2Z"', "\n".join(text for (text,) in batch).encode("utf-8", "replace")),
-            )
+            text = "\n".join(row for (row,) in batch).encode("utf-8", "replace")
+            spelled += len(text)
+            if spelled > _MOST_UNPACKED + 200 * size:  # what a file says of itself need not be so
+                raise _bomb(path)
+            yield number, _SPELLED_TIME.sub(rb'"\1T\2Z"', text)
             number += len(batch)
     except (duckdb.Error, ValueError) as error:
         first = printable((str(error).splitlines() or [type(error).__name__])[0], limit=120)
         raise refusal(path, f"is not a readable Parquet file: {first}") from None
     finally:
         connection.close()
+
+
+def _bomb(path: Path) -> InputError:
+    return refusal(path, "unpacks to far more than it is", "is this the file you meant?")
 
 
 def document_of(row: bytes, file: str, number: int) -> yamlio.Document:

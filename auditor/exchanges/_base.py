@@ -317,7 +317,8 @@ def _storable(value: Any) -> Any:
     """A value that a file can hold: JSON can spell half a surrogate pair, also as the name of a permission."""
     if isinstance(value, list):
         return [_storable(item) for item in value]
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    plain = not isinstance(value, str) or value.isascii()
+    return value if plain else value.encode("utf-8", "replace").decode()
 
 
 def _refuse_strangers(scope: str, facts: dict[str, Any]) -> None:

@@ -76,7 +76,8 @@ class Shape:
 
     def text(self) -> str:
         """A string; halves of surrogate pairs, which no file could hold, become question marks."""
-        return str(self._of(str, "text")).encode("utf-8", "replace").decode()
+        text: str = self._of(str, "text")
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
     def texts(self) -> list[str]:
         """A list of strings."""

@@ -71,7 +71,7 @@ class Collecting:
         self._strikes: Counter[str] = Counter()
         self._fruitless: Counter[str] = Counter()
         self._free_at: dict[tuple[str, str], float] = {}
-        self._trips: list[_Trip] = []
+        self._reading: dict[str, _Trip] = {}
         for one in accounts:
             self._left.setdefault(one.exchange, []).append(one.name)
             self._suspects[one.exchange] = []
@@ -97,7 +97,7 @@ class Collecting:
         accounts = tuple(self._accounts[name] for name in every)
         trip = _Trip(work=errand.collect, arguments=(accounts, stated), names=names, egress=egress)
         self._free_at |= {(exchange, egress): math.inf for exchange in names}
-        self._trips.append(trip)
+        self._reading |= dict.fromkeys(every, trip)
         return trip
 
     def _some(self, exchange: str, addresses: int) -> list[str]:
@@ -111,11 +111,10 @@ class Collecting:
     def told(self, said: Any) -> None:
         """An account's evidence. Whoever was thought lost may still tell of what it had: the first word stands."""
         snapshot = of_document(json.loads(said), self._now)
-        exchange, name = snapshot.exchange, snapshot.name
-        trip = next((one for one in self._trips if name in one.names.get(exchange, ())), None)
+        name, trip = snapshot.name, self._reading.get(snapshot.name)
         if trip is None or name in self.had:
             return
-        trip.told.add(exchange)
+        trip.told.add(snapshot.exchange)
         self.had[name] = snapshot
         self._progress(name, len(self.had), len(self._accounts))
 
@@ -134,7 +133,8 @@ class Collecting:
     def _close(self, job: Job, why: tuple[Reason, str]) -> None:
         """The lanes of a trip are free after a while, and what it did not tell of is left to be done."""
         assert isinstance(job, _Trip)
-        self._trips.remove(job)
+        for name in (name for names in job.names.values() for name in names):
+            del self._reading[name]
         now = self._clock()
         for exchange, names in job.names.items():
             self._free_at[exchange, job.egress] = now + pause(exchange)

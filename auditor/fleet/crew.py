@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from auditor.errors import UsageError
-from auditor.fleet import errand, passport
+from auditor.fleet import answer, door, errand, passport
 from auditor.fleet.answer import Done, Failed
 from auditor.fleet.brief import Brief
 from auditor.fleet.passport import Passport, Shown
@@ -29,7 +29,7 @@ PERIOD = 1.0
 PATIENCE = 30.0
 """Seconds without any worker after which a run is given up."""
 _FETCH = 120.0
-_MOST_TOLD = 10
+_MOST_TOLD, _MOST_HEARD = 10, 1000
 _UNKNOWN_THERE = ("ModuleNotFoundError", "ImportError", "AttributeError")
 """What Dask says where a process does not know our functions; it arrives as text."""
 
@@ -97,15 +97,15 @@ class Crew:
                 self._hear(plan)
         finally:
             if self._running:
-                self._client.cancel([future for future, _, _ in self._running.values()])
+                futures = [future for future, _, _ in self._running.values()]
                 self._running.clear()
+                answer.raised(lambda: self._client.cancel(futures))
                 self.dismiss()
 
     def dismiss(self) -> None:
-        """Ends on every worker what is left of the run."""
+        """Ends on every worker what is left of the run, as far as anybody can be reached."""
         self.members.clear()
-        with suppress(OSError, TimeoutError, CancelledError):
-            self._client.run(errand.dismiss, self._brief.id, on_error="ignore")
+        answer.raised(lambda: self._client.run(errand.dismiss, self._brief.id, on_error="ignore"))
 
     def _muster(self, plan: Plan) -> None:
         """Who is there: newcomers show their passport, and what the missing had in hand is lost."""
@@ -128,17 +128,18 @@ class Crew:
             raise self._nobody(present)
 
     def _present(self) -> set[str]:
-        problem = None
-        try:
-            return {address for address, threads in self._client.nthreads().items() if threads}
-        except (OSError, TimeoutError, CancelledError, RuntimeError) as error:
-            problem = type(error).__name__
+        found = answer.raised(lambda: {address for address, threads in self._client.nthreads().items() if threads})
+        if isinstance(found, Done):
+            return found.value
+        problem = type(found).__name__
         hint = "start it again and repeat the command; nothing of this run is stored"
         raise UsageError(f"the scheduler does not answer any more ({problem})", hint=hint)
 
     def _admit(self, address: str, shown: object) -> None:
         """Takes a worker on, or says why not."""
-        if isinstance(shown, Done) and isinstance(shown.value, Shown):
+        if not door.is_private(address):
+            why = "is reached in plain text over a network: start it with certificates"
+        elif isinstance(shown, Done) and isinstance(shown.value, Shown):
             wrong = passport.differences(self._ours, shown.value.passport)
             if not wrong:
                 found = shown.value
@@ -192,10 +193,8 @@ class Crew:
     def _hear(self, plan: Plan) -> None:
         """Whatever was said since, or within the next moments."""
         with suppress(Empty):
-            wait = PERIOD
-            while True:
-                kind, said = self._inbox.get(timeout=wait)
-                wait = 0.0
+            for heard in range(_MOST_HEARD):
+                kind, said = self._inbox.get(timeout=0.0 if heard else PERIOD)
                 if kind == "told":
                     plan.told(said)
                 else:

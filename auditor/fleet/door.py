@@ -49,6 +49,12 @@ def check(address: str) -> str:
     return address
 
 
+def is_private(address: str) -> bool:
+    """Whether nobody can listen on the way to an address of Dask's."""
+    scheme, _, place = address.partition("://")
+    return scheme == "tls" or (scheme == "tcp" and is_loopback(place.rpartition(":")[0]))
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host can only be this machine."""
     try:
@@ -63,6 +69,7 @@ def opened(address: str, tls: Tls) -> Iterator[Client]:
     check(address)
     problem: str | None = None
     try:
+        import dask.config
         import distributed
         import pyarrow as pa  # noqa: F401  (the other half of the extra)
     except ImportError:
@@ -80,7 +87,7 @@ def opened(address: str, tls: Tls) -> Iterator[Client]:
     if client is None:
         hint = "is it running there? Are all certificates signed by the same authority? " + _CERTIFICATES
         raise UsageError(f"the scheduler {printable(address)} cannot be reached ({problem})", hint=hint)
-    with client:
+    with client, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
         yield client
 
 

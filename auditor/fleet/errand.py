@@ -12,6 +12,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from auditor import pipeline
 from auditor.attestations import Attestation
 from auditor.config import AccountConfig
 from auditor.engine.intake import Evidence
-from auditor.errors import Fault, InputError
+from auditor.errors import Fault, InputError, UsageError
 from auditor.fleet import answer, passport, storage, table
 from auditor.fleet.answer import Done, Failed
 from auditor.fleet.brief import Brief, key
@@ -47,6 +48,8 @@ def introduce(brief: Brief, *, dask_worker: Worker) -> Done[Shown] | Failed:
     """Takes the brief of a run and shows who this is."""
 
     def show() -> Shown:
+        if brief.tables and find_spec("pyarrow") is None:
+            raise UsageError("has no pyarrow, which --results needs: pip install 'exchange-auditor[fleet]' there")
         whose = key(brief.identity)
         egress = passport.egress(dask_worker.address, os.environ)
         _briefs[brief.id] = brief

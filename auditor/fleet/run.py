@@ -46,7 +46,7 @@ FEW = 100
 class Way:
     """How a run goes to other machines: the scheduler, the certificates, where tables go, and how many accounts are shown.
 
-    `vault` and `passphrase` say where the workers find theirs; `identity` is the reference to the key of the fingerprints.
+    `identity` is the reference to the key of the fingerprints; of the `settings` none but references travel.
     """
 
     scheduler: str

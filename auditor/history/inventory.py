@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from auditor.history import change
@@ -57,7 +58,9 @@ class Row:
 
 
 COLUMNS = tuple(one.name for one in fields(Row))
-_LINE = " || ".join(f"length({name}) || ':' || {name}" for name in COLUMNS)
+_LINE = tuple(name for name in COLUMNS if name != "account")
+_BETWEEN = "\x1f"
+"""Between the fields of a spelled row. None can hold it, so no other row is spelled the same, not even one that does."""
 
 
 def escaped(text: str) -> str:
@@ -138,8 +141,11 @@ def body(found: Iterable[Row]) -> Body:
     return Body(sha256=digest(map(_line, found)), packed=None)
 
 
+_fields = attrgetter(*_LINE)
+
+
 def _line(row: Row) -> str:
-    return "".join(f"{len(one)}:{one}" for one in astuple(row))
+    return _BETWEEN.join(_fields(row))
 
 
 def digest(lines: Iterable[str]) -> str:
@@ -160,10 +166,10 @@ class Digest:
         return digest(self._lines)
 
 
+_SPELLED = f"convert_to(concat_ws(chr(31), {', '.join(_LINE)}), 'UTF8')"
 _DIGESTS = {
-    "sqlite": f"auditor_digest({_LINE})",
-    "postgresql": f"encode(sha256(string_agg(sha256(convert_to({_LINE}, 'UTF8')), CAST('' AS bytea) "
-    f"ORDER BY sha256(convert_to({_LINE}, 'UTF8')))), 'hex')",
+    "sqlite": f"auditor_digest({' || char(31) || '.join(_LINE)})",
+    "postgresql": f"encode(sha256(string_agg(sha256({_SPELLED}), CAST('' AS bytea) ORDER BY sha256({_SPELLED}))), 'hex')",
 }
 
 
@@ -230,9 +236,11 @@ def _upsert(connection: Connection, wanted: Sequence[Row]) -> None:
         f"INSERT INTO history_subject ({names}) {source} ON CONFLICT ({', '.join(keys)}) "
         f"DO UPDATE SET {changed} WHERE {differs}"
     )
-    given: Any = [dict(zip(COLUMNS, astuple(row), strict=True)) for row in wanted]
-    if grown:
-        given = {name: [row[name] for row in given] for name in COLUMNS}
+    given: Any = (
+        {name: [getattr(row, name) for row in wanted] for name in COLUMNS}
+        if grown
+        else [{name: getattr(row, name) for name in COLUMNS} for row in wanted]
+    )
     if wanted:
         connection.execute(statement, given)
 

@@ -7,7 +7,7 @@ date. A row is known by its fingerprint; where a venue hides ids, by the next be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -96,7 +96,12 @@ class Ledger:
         return next((one for one in self.held if one.place == place), None)
 
     def to_document(self) -> dict[str, Any]:
-        return asdict(self)
+        """The ledger as JSON values. They are the ledger's own and not to be changed: a copy would cost more than all the rest."""
+        said = {name: getattr(self, name) for name in _LEDGER}
+        return {**said, "held": [{name: getattr(one, name) for name in _HELD} for one in self.held]}
+
+
+_HELD, _LEDGER = (tuple(one.name for one in fields(kind)) for kind in (Held, Ledger))
 
 
 def mark_of(fingerprint: Fingerprint) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from auditor.errors import UsageError
 from auditor.threats.posture import Posture
 from auditor.threats.solve import Graph, Weights, ones, weights
 
@@ -17,6 +18,8 @@ Way = tuple[int, int]
 """What an attacker starts with, and a goal: both as bits of the graph."""
 
 _MOST_SETS = 4
+_MOST_TRIED = 100_000
+"""Sets at a time. Our own model takes some hundred at most; one that takes more could take for ever."""
 
 
 @dataclass(slots=True)
@@ -88,8 +91,14 @@ class Closing:
 def _hitting(conflicts: Sequence[int], most: int) -> set[int]:
     """Sets of at most `most` changes that hit every conflict: all of which none could be left out, and some more."""
     found: set[int] = set()
+    tried = 0
 
     def grow(chosen: int, left: int) -> None:
+        nonlocal tried
+        tried += 1
+        if tried > _MOST_TRIED:
+            hint = "let fewer changes bear on an action, or fewer actions lead to a goal"
+            raise UsageError("the attack model offers too many sets of changes to find the smallest", hint=hint)
         missed = next((one for one in conflicts if not one & chosen), None)
         if missed is None:
             found.add(chosen)

@@ -74,7 +74,7 @@ class Graph:
         found: list[int] = []
         if prod(map(len, move.any)) > _MOST_VARIANTS:
             hint = "give what several states stand for a state of its own"
-            raise UsageError(f"the action {move.id} of the attack model can begin in too many ways", hint=hint)
+            raise UsageError(f"the action {move.action} of the attack model can begin in too many ways", hint=hint)
         for choice in product(*move.any):
             need = have
             for name in choice:
@@ -109,10 +109,13 @@ class Graph:
     def relevant(self, start: int) -> int:
         """The moves that could ever matter to this attacker, were every condition met."""
         if start not in self._relevant:
-            held = self._spread(start, -1)
-            self._relevant[start] = sum(
-                1 << number for number, needs in enumerate(self.needs) if any(need & held == need for need in needs)
-            )
+            held, found = self._spread(start, -1), 0
+            for number, needs in enumerate(self.needs):
+                for need in needs:
+                    if need & held == need:
+                        found |= 1 << number
+                        break
+            self._relevant[start] = found
         return self._relevant[start]
 
     def reach(self, start: int, open_: int) -> int:
@@ -203,9 +206,15 @@ class _Field:
             for bit in ones(self.graph.gives[number] & ~held):
                 least[bit] = total
             held |= self.graph.gives[number]
+            still = []
             for one in parked:
-                heappush(waiting, (total, one))
-            parked = []
+                for need in self.graph.needs[one]:
+                    if need & held == need:
+                        heappush(waiting, (total, one))
+                        break
+                else:
+                    still.append(one)
+            parked = still
         return least
 
     @staticmethod

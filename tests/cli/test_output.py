@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(mine: stage.Stage) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20 * 1024, 20 * 1024))
 
+    mine.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # half a cached module would be read by everybody afterwards
     ran = mine.process("evaluate", "evidence.yaml", "-f", "json", "-o", "report.json", preexec_fn=small)
     assert ran.code == 2 and ran.err == "error: report.json cannot be written: File too large\n"
     assert mine.files() == before
@@ -185,3 +188,69 @@ def test_a_working_folder_that_is_gone(mine: stage.Stage) -> None:
         f"mkdir gone && cd gone && rmdir ../gone && {SHELL} rules list | tail -1; {SHELL} audit; {SHELL} evaluate ../evidence.yaml >&2",
     )
     assert "Traceback" not in ran.err and "this is a bug" not in ran.err
+
+
+def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    old = tmp_path / "old.txt"
+    old.write_bytes(b"old")
+
+    def burst() -> Iterator[bytes]:
+        yield b"half"
+        assert old.read_bytes() == b"old", "nothing shows before all is written"
+        raise ArithmeticError("no")
+
+    with pytest.raises(ArithmeticError), files.Batch() as batch:
+        assert batch.add(old, [b"n", b"ew"]) == hashlib.sha256(b"new").hexdigest()
+        batch.add(tmp_path / "made" / "deep" / "b.txt", burst())
+    assert [path.name for path in tmp_path.rglob("*")] == ["old.txt"] and old.read_bytes() == b"old"
+    with files.Batch() as batch:
+        batch.add(old, [b"new"])
+        batch.add(tmp_path / "made" / "deep" / "b.txt", [])
+    assert [path.name for path in tmp_path.rglob("*")] == ["old.txt"], "nobody committed it"
+    with files.Batch() as batch:
+        batch.add(old, [b"n", b"ew"])
+        batch.add(tmp_path / "made" / "b.txt", iter([b"b"]))
+        batch.commit()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["b.txt", "made", "old.txt"]
+    assert old.read_bytes() == b"new" and (tmp_path / "made" / "b.txt").read_bytes() == b"b"
+    assert {path.stat().st_mode & 0o777 for path in (old, tmp_path / "made" / "b.txt")} == {0o600}
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_batch_follows_links_and_writes_to_devices(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    with files.Batch() as batch:
+        batch.add(tmp_path / "link", [b"new"])
+        batch.add(Path("/dev/null"), [b"x"])
+        batch.commit()
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_signed_report_in_parts_is_signed_with_all_of_them(mine: stage.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    from auditor.reports import _parts
+
+    monkeypatch.setattr(_parts, "MANY", 2)
+    monkeypatch.setattr(_parts, "PART", 2)
+    one = "schema: auditor/evidence/1\naccount: {{name: a{}, exchange: okx}}\n"
+    mine.write("many.yaml", "---\n".join(one.format(number) for number in range(5)))
+    ran = mine.run("evaluate", "many.yaml", "-f", "json", "-f", "csv", "-o", "out", "--sign")
+    assert ran.code in {4, 10, 11, 12, 13}
+    names = {path.name for path in (mine.work / "out").iterdir()}
+    assert names == {
+        *("report.json", "report.json.dsse.json", "report.csv", "report.csv.dsse.json"),
+        *(f"report-000{number}.json" for number in (1, 2, 3)),
+    }
+    checked = mine.run("verify", "out/report.json")
+    assert checked.code == 0 and "with 3 pages" in checked.out
+    again = mine.run("report", "out/report.json", "-f", "json", "-o", "one.json")
+    assert again.code == ran.code
+    document = json.loads((mine.work / "one.json").read_text())
+    assert document["part"] is None and len(document["accounts"]) == 5
+    part = mine.work / "out" / "report-0002.json"
+    part.write_bytes(part.read_bytes().replace(b'"undecided"', b'"undecided" ').replace(b"}", b"} ", 1))
+    assert mine.run("verify", "out/report.json").code == 2
+    assert mine.run("report", "out/report.json").code == 2
+    lone = mine.run("report", "out/report-0001.json")
+    assert lone.code == 2 and "one part of a report" in lone.err and "index" in lone.err

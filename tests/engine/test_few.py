@@ -347,6 +347,7 @@ def test_the_choice_between_the_two() -> None:
     assert chosen([one] * few.MOST_DOCUMENTS, rules) is Few
     assert chosen([one] * (few.MOST_DOCUMENTS + 1), rules) is Evaluation
     assert chosen([document(events=[{}] * (few.MOST_ROWS + 1))], rules) is Evaluation
+    assert chosen([document(api_keys=[{"label": "x" * few.MOST_BYTES}])], rules) is Evaluation
     assert chosen([one], [rule("r", "api_key", Predicate(sql="error('x')", facts=()))]) is Evaluation
 
 

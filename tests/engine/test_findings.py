@@ -434,3 +434,16 @@ def test_an_account_of_five_thousand_keys_takes_seconds() -> None:
     [account] = judged([document({"exchange": "okx"}, api_keys=rows)]).accounts
     assert time.process_time() - start < 15
     assert len({finding.id for finding in account.findings}) == len(account.findings)
+
+
+def test_questions_about_rows_of_one_name_have_one_order() -> None:
+    """A set has another order in every process: a report must not."""
+    marks = ["f", "3", "a", "0", "c", "7"]
+    one = document(api_keys=[{"fingerprint": mark * 32, "can_trade": True} for mark in marks])
+    [account] = judged([one]).accounts
+    asked: dict[str, list[str]] = {}
+    for question in account.questions:
+        if question.subject is not None:
+            asked.setdefault(question.fact, []).append(question.subject.fingerprint)
+    assert asked and all(len(found) == len(marks) for found in asked.values())
+    assert all(found == sorted(found) for found in asked.values())

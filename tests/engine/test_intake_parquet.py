@@ -167,3 +167,27 @@ def test_both_ways_to_read_a_row_agree(tmp_path: Path, monkeypatch: pytest.Monke
             found.append([one.to_document() for one in evidence.snapshots()])
     assert found[0] == found[1] and len(found[0]) == 80
     assert 5 < sum(taken) < len(taken)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx'} AS account FROM range(3000000)",
+        "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx', 'parent': repeat('x', 100000000)} AS account",
+        "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx'} AS account, "
+        "list_transform(range(2000000), lambda n: {'label': 'x'}) AS api_keys",
+    ],
+)
+def test_a_small_file_that_unpacks_to_a_huge_one_is_refused_before_it_does(tmp_path: Path, bomb: str) -> None:
+    path = tmp_path / "e.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({bomb}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    assert path.stat().st_size < 100_000
+    assert "unpacks to far more" in refused(path)
+
+
+def test_what_a_file_says_of_itself_is_not_relied_upon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "e.parquet", rows=400)
+    monkeypatch.setattr(files, "_UNPACKED", "SELECT 1, 1 FROM parquet_metadata($1) LIMIT 1")
+    monkeypatch.setattr(files, "_MOST_UNPACKED", 1 - 200 * path.stat().st_size)
+    assert "unpacks to far more" in refused(path)

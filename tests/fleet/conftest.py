@@ -14,8 +14,11 @@ from tests import stage
 from tests.fleet import machines
 from tests.fleet.machines import Fleet
 
-COUNT = 110
-"""Accounts of each exchange: together more than two parts."""
+COUNT = 100
+"""Accounts of each exchange: together two parts and more."""
+
+PASSPHRASE = "correct horse battery staple"
+"""Of a vault, known to the workers alone."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ):  # refused: two alike at one exchange, one alone
             environ[name] = environ[name][:-1] + "x"
         for _ in range(2):
-            fleet.worker(environ)
+            fleet.worker({**environ, "OPENS": PASSPHRASE})
         fleet.await_workers(2)
         yield World(fleet, served, accounts, environ)

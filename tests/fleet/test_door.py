@@ -22,6 +22,7 @@ from auditor.vault import Vault
 from auditor.vault.crypto import PROFILES
 from tests import stage
 from tests.fleet import machines
+from tests.fleet.conftest import PASSPHRASE, World
 from tests.fleet.test_fleet import configured
 from tests.fleet.test_losses import working
 
@@ -75,6 +76,11 @@ def test_addresses_that_may_not(mine: stage.Stage, address: str, said: str) -> N
     assert "passw0rd" not in ran.err and "\x1b" not in ran.err
 
 
+def test_workers_are_used_over_tls_or_on_this_machine_only() -> None:
+    assert all(map(door.is_private, ("tls://10.0.0.1:3", "tcp://127.0.0.1:3", "tcp://[::1]:3")))
+    assert not any(map(door.is_private, ("tcp://10.0.0.1:3", "tcp://[fe80::1]:3", "ucx://127.0.0.1:3", "inproc://1")))
+
+
 def test_a_scheduler_that_is_not_there(mine: stage.Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(door, "_PATIENCE", "300ms")
     ran = mine.run("evaluate", "evidence.jsonl", "--scheduler", f"tcp://127.0.0.1:{port()}")
@@ -104,11 +110,6 @@ def test_who_holds_a_certificate_of_another_fleet_is_refused(
         foreign = machines.papers(tmp_path / "foreign")
         ran = mine.run("evaluate", "evidence.jsonl", "--scheduler", fleet.address, *foreign.options())
         assert ran.code == 2 and "cannot be reached" in ran.err
-        fleet.worker()
-        fleet.await_workers(1)
-        mine.environ["FLEET_KEY"] = machines.KEY
-        mine.write("auditor.yaml", "version: 1\nidentity_key: env:FLEET_KEY\naccounts: [{name: a, exchange: okx}]\n")
-        assert mine.run("evaluate", "-c", "auditor.yaml", "evidence.jsonl", *fleet.options()).code in range(4, 14)
 
 
 @pytest.mark.parametrize("missing", ["distributed", "pyarrow"])
@@ -121,7 +122,7 @@ def test_without_the_extra_it_is_said_how_to_get_it(
 
 
 def test_strange_workers_are_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another version, another key, no key, no exchange-auditor at all: and work is done by the one that fits."""
+    """Another version, another key, no exchange-auditor at all: and work is done by the one that fits."""
     monkeypatch.setenv("FLEET_KEY", machines.KEY)
     with machines.fleet(tmp_path / "fleet", scheme="tcp") as fleet:
         older, absent = tmp_path / "older.py", tmp_path / "absent.py"
@@ -130,8 +131,7 @@ def test_strange_workers_are_left_out_and_named(tmp_path: Path, monkeypatch: pyt
         fleet.worker(None, "--preload", str(older))
         fleet.worker(None, "--preload", str(absent))
         fleet.worker({"FLEET_KEY": "cd" * 32})
-        fleet.worker({"FLEET_KEY": ""})
-        fleet.await_workers(4)
+        fleet.await_workers(3)
         said: list[str] = []
         with working(fleet, say=said.append) as workers, pytest.raises(UsageError, match="no worker can") as raised:
             workers.judge([snapshot()])
@@ -139,11 +139,10 @@ def test_strange_workers_are_left_out_and_named(tmp_path: Path, monkeypatch: pyt
             "runs exchange-auditor 0.0.1",
             "has no exchange-auditor",
             "another identity key",
-            "FLEET_KEY is empty",
         ):
             assert why in raised.value.message and sum(why in one for one in said) == 1, why
         fleet.worker()
-        fleet.await_workers(5)
+        fleet.await_workers(4)
         with working(fleet, say=said.append) as workers:
             assert [one.name for one in workers.judge([snapshot()]).accounts] == ["a"]
         assert machines.KEY not in "".join(said) + raised.value.message
@@ -153,19 +152,18 @@ def snapshot() -> Snapshot:
     return Snapshot(collected_at=stage.NOW, account={"name": "a", "exchange": "okx"})
 
 
-def test_a_credential_that_no_worker_holds_ends_the_run(mine: stage.Stage, tmp_path: Path) -> None:
-    with machines.fleet(tmp_path / "fleet", scheme="tcp") as fleet, stage.twins("okx") as served:
-        accounts, environ = machines.customers(served["okx"], 3)
-        del environ["OKX_APIKEY_1"]
-        fleet.worker(environ)
-        fleet.await_workers(1)
-        ran = configured(mine, accounts).run("audit", *fleet.options())
-        assert (
-            ran.code == 3
-            and "on tcp://127.0.0.1:" in ran.err
-            and "okx-000001: apiKey: $OKX_APIKEY_1 is not set" in ran.err
-        )
-        assert not served["okx"].requests
+def test_what_no_worker_holds_ends_the_run_before_anything_is_asked(mine: stage.Stage, world: World) -> None:
+    options, asked = world.fleet.options(), len(world.twins["okx"].requests)
+    one = world.accounts[1]
+    unset = replace(one, credentials=({**one.credentials[0], "secret": "env:OKX_OTHER_SECRET"},))
+    ran = configured(mine, [world.accounts[0], unset]).run("audit", *options)
+    assert ran.code == 3 and "on tls://127.0.0.1:" in ran.err
+    assert f"{one.name}: secret: $OKX_OTHER_SECRET is not set" in ran.err
+    configured(mine, [one], identity_key="env:NOBODYS_KEY").environ["NOBODYS_KEY"] = machines.KEY
+    ran = mine.run("audit", *options)
+    assert ran.code == 2 and ran.err.count("is left out: identity_key: $NOBODYS_KEY is not set") == 2
+    assert "no worker can be used" in ran.err
+    assert len(world.twins["okx"].requests) == asked
 
 
 def test_nobody_there_to_work(mine: stage.Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,30 +173,19 @@ def test_nobody_there_to_work(mine: stage.Stage, tmp_path: Path, monkeypatch: py
     assert ran.code == 2 and "the scheduler has no workers" in ran.err and "dask worker" in ran.err
 
 
-def test_a_vault_opens_on_the_worker_by_itself_or_not_at_all(mine: stage.Stage, tmp_path: Path) -> None:
-    passphrase = "correct horse battery staple"
-    with machines.fleet(tmp_path / "fleet", scheme="tcp") as fleet, stage.twins("okx") as served:
-        (account,), _ = machines.customers(served["okx"], 1)
-        held = {**served["okx"].sample_credentials(), "apiKey": _value(served["okx"])}
-        vault = Vault.make(mine.work / "vault.bin", Secret(passphrase), cost=PROFILES["quick"])
-        vault.put("desk", {name: Secret(value) for name, value in held.items()})
-        block = {name: f"vault:desk/{name}" for name in held}
-        account = replace(account, credentials=(block,))
-        place = {"file": "vault.bin"}
-        ran = configured(mine, [account], vault=place).run("audit", "-f", "json", *fleet.options())
-        assert ran.code == 2 and "nobody can type its passphrase on a worker" in ran.err and "cmd:" in ran.err
-        fleet.worker({"OPENS": passphrase})
-        fleet.await_workers(1)
-        ran = configured(mine, [account], vault={**place, "passphrase": "env:OPENS"}).run(
-            "audit", "-f", "json", *fleet.options()
-        )
-        (found,) = ran.report["accounts"]
-        assert found["inventory"]["api_keys"] and not found["problems"]
-        assert passphrase not in ran.out + ran.err + fleet.logs()
-
-
-def _value(twin: Any) -> str:
-    return next(name for name in twin.keys if name.endswith("000000"))
+def test_a_vault_opens_on_the_worker_by_itself_or_not_at_all(mine: stage.Stage, world: World) -> None:
+    held = {**world.twins["okx"].sample_credentials(), "apiKey": world.environ["OKX_APIKEY_0"]}
+    vault = Vault.make(mine.work / "vault.bin", Secret(PASSPHRASE), cost=PROFILES["quick"])
+    vault.put("desk", {name: Secret(value) for name, value in held.items()})
+    first = next(one for one in world.accounts if one.exchange == "okx")
+    account = replace(first, credentials=({name: f"vault:desk/{name}" for name in held},))
+    place, audit = {"file": "vault.bin"}, ("audit", "-f", "json", *world.fleet.options())
+    ran = configured(mine, [account], vault=place).run(*audit)
+    assert ran.code == 2 and "nobody can type its passphrase on a worker" in ran.err and "cmd:" in ran.err
+    ran = configured(mine, [account], vault={**place, "passphrase": "env:OPENS"}).run(*audit)
+    (found,) = ran.report["accounts"]
+    assert found["inventory"]["api_keys"] and not found["problems"]
+    assert PASSPHRASE not in ran.out + ran.err + world.fleet.logs()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -110,29 +109,33 @@ def test_a_limit_by_address_is_kept_whoever_reads_and_dies(
         assert snapshots == collected_alone(accounts, environ)
 
 
-def test_a_worker_killed_while_it_reads_loses_and_doubles_nothing(
+def test_workers_that_are_killed_lose_and_double_nothing(
     fleet: machines.Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of three one dies while it reads, and one while it judges."""
     monkeypatch.setattr(collecting, "pause", lambda _exchange: 0.0)
+    monkeypatch.setattr(errand, "AT_ONCE", 3)
     with stage.twins("okx", "bybit") as served:
         accounts, environ = [], {}
         for twin in served.values():
             some, held = machines.customers(twin, 12)
             accounts += some
             environ |= held
-        victims = [fleet.worker(environ), fleet.worker(environ)]
-        fleet.await_workers(2)
-        served["okx"].latency = served["bybit"].latency = 0.4
+            twin.latency = 0.3
+        for _ in range(3):
+            fleet.worker(environ)
+        fleet.await_workers(3)
         with working(fleet, results=str(tmp_path / "tables")) as crew:
-            killer = when(
-                lambda: all(len(twin.requests) > 5 for twin in served.values()), lambda: fleet.dismiss(victims[0])
-            )
+            killer = when(lambda: all(len(twin.requests) > 5 for twin in served.values()), lambda: kill_one(fleet))
             snapshots = crew.collect(accounts, stated={})
+            killer.join()
+            killer = when(lambda: bool(fleet.busy()), lambda: kill_one(fleet))
             report = crew.judge(snapshots)
             killer.join()
-        served["okx"].latency = served["bybit"].latency = 0.0
-        assert len(fleet.workers) == 1
+        for twin in served.values():
+            twin.latency = 0.0
         one = collected_alone(accounts, environ)
+    assert len(fleet.workers) == 1
     assert snapshots == one
     with Evidence(stage.NOW).add(each.to_document() for each in one) as evidence:
         assert list(report.accounts) == list(pipeline.judge(evidence, run_of()).accounts)
@@ -140,29 +143,9 @@ def test_a_worker_killed_while_it_reads_loses_and_doubles_nothing(
     assert [row["name"] for row in rows(folder)] == sorted(account.name for account in accounts)
 
 
-def test_a_worker_killed_while_it_judges_loses_and_doubles_nothing(
-    fleet: machines.Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(errand, "AT_ONCE", 8)
-    documents = [Snapshot(collected_at=stage.NOW, account={"name": f"a{at}", "exchange": "okx"}) for at in range(64)]
-    first, second = fleet.worker(), fleet.worker()
-    fleet.await_workers(2)
-    with working(fleet) as crew:
-        done: list[int] = []
-        usual = type(crew.crew)._end
-
-        def counted(self: Any, key: str, plan: Any) -> None:
-            done.append(1)
-            if len(done) == 3:
-                fleet.dismiss(first)
-            usual(self, key, plan)
-
-        monkeypatch.setattr(type(crew.crew), "_end", counted)
-        report = crew.judge(documents)
-    assert sorted(account.name for account in report.accounts) == sorted(one.name for one in documents)
-    assert second.poll() is None
-    with Evidence(stage.NOW).add(one.to_document() for one in documents) as evidence:
-        assert list(report.accounts) == list(pipeline.judge(evidence, run_of()).accounts)
+def kill_one(fleet: machines.Fleet) -> None:
+    """Kills a worker that has something in hand."""
+    fleet.dismiss(fleet.busy()[0])
 
 
 def test_accounts_that_kill_every_worker_are_told_and_the_others_read(

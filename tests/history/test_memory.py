@@ -279,6 +279,7 @@ from pathlib import Path
 from auditor.history import store
 from auditor.history.database import HistoryError
 import random
+sys.dont_write_bytecode = True  # half a cached module would be read by everybody afterwards
 url, key, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 kept = store.open_store(url, key=key)
 if limit:
@@ -359,3 +360,34 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     assert len(lines) == 2, done.stderr
     assert all("must be writable" in line for line in lines)
     assert check.verify(held)[0] == []
+
+
+def test_a_run_stored_by_an_earlier_version_is_still_a_report(place: Place, remember: Any) -> None:
+    """Version 1 kept what a rule says of itself by exchange, and every step of a path in full."""
+    from auditor.reports import json as json_report
+    from auditor.reports import parse
+    from auditor.reports._once import whole
+
+    report = remember(seen(0, [key("a", can_withdraw=True)]))
+    document = json_report.document(report)
+    (row,) = document["accounts"]
+    full = whole(row, document)
+    words = ("title", "severity", "why", "how_we_know", "fix", "controls", "incidents")
+    texts: dict[str, Any] = {}
+    bare = []
+    for finding in full["findings"]:
+        texts[finding["rule"]] = {name: finding[name] for name in words}
+        bare.append({name: value for name, value in finding.items() if name not in words})
+    with place.open().reading() as view:
+        stored = view.part(runs.find(view, "last"), "", "run")
+    old = {
+        ("", "run"): {**stored, "v": 1},
+        ("", "texts"): {row["exchange"]: texts},
+        (row["name"], "report"): {**full, "findings": []},
+        (row["name"], "findings"): bare,
+        (row["name"], "snapshot"): seen(0, [key("a", can_withdraw=True)]).to_document(),
+    }
+    place.open().append("run", on(1), lambda _view: old)
+    with place.open().reading() as view:
+        again = parse.of_document(runs.report_stream(view, runs.find(view, "last")), "run 2")
+    assert json_report.render(again) == json_report.render(parse.of_document(document, "run 1"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from auditor.model.rule import Severity
+from auditor.model.report import Outcome
 from auditor.reports import _lines
 from auditor.reports.text import render
 from tests.reports.invented import bad_account, dim_account, hostile, hostile_everywhere, report
@@ -161,6 +162,24 @@ def test_a_fleet_is_summed_up():
     assert "Grades: 40 without one." in said
     assert "20 further accounts are only in the table above" in said
     assert said.count("desk-039") == 1
+
+
+def test_of_hundreds_the_worst_and_what_fails_most_often_are_told():
+    """A screen is no place for ten thousand accounts: counts, a table of the worst, and where the rest is."""
+    fleet = (*(replace(bad_account(), name=f"bad-{place:03}") for place in range(3)),)
+    fleet += tuple(replace(dim_account(), name=f"desk-{place:03}") for place in range(200))
+    shown = render(report(*fleet)).decode()
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
+    assert "Grades: 200 without one, 3 F-C." in shown
+    assert rows["key-withdraw-without-ip-binding"] == ["critical", "3", "0"]
+    failing = {one.rule for account in fleet for one in account.findings if one.outcome is Outcome.FAIL}
+    assert failing <= set(rows)
+    assert "desk-016" in rows and "desk-017" not in rows and "bad-000" in rows
+    assert "203 accounts are not shown in full." in shown and "-o FOLDER" in shown
+    assert len(shown.splitlines()) < 80
+    full = render(report(*fleet), verbose=True).decode()
+    assert "183 accounts are not shown in full." in full and len(full) > 10 * len(shown)
+    assert max(map(len, render(report(*fleet), width=40).decode().splitlines())) <= 40
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc", "Cf")), max_size=200), st.integers(2, 30))

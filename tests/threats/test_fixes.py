@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from itertools import combinations
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor.engine.derived import closure
+from auditor.errors import UsageError
 from auditor.model.facts import LISTS
+from auditor.threats import fixes
 from auditor.threats.fixes import Closing
 from auditor.threats.model import Remedy
 from auditor.threats.posture import Posture
@@ -183,3 +186,10 @@ def test_the_same_account_is_always_told_the_same(seed: int) -> None:
     one, two = (invented.reading(random.Random(seed)) for _ in range(2))
     fresh = threats.Analyst(analyst().model)
     assert analyst().study(one, NOW, str) == fresh.study(two, NOW, str)
+
+
+def test_a_model_of_a_stranger_cannot_ask_for_more_sets_than_there_is_time_for() -> None:
+    begun = time.process_time()
+    with pytest.raises(UsageError, match="too many sets"):
+        fixes._hitting([0b1111_1111 << 8 * number for number in range(20)], 20)
+    assert time.process_time() - begun < 10
