@@ -62,9 +62,7 @@ def seal(contents: Mapping[str, bytes], *, run: str, version: str, signer: Signe
 def sealed(hashes: Mapping[str, str], *, run: str, version: str, signer: Signer, now: datetime) -> bytes:
     """The same of files whose SHA-256 is known."""
     moment = now.astimezone(UTC).replace(microsecond=0)
-    open_ = Sealed(
-        files=dict(hashes), run=run, version=version, signed_at=moment, key_id=signer.key_id, signature=b""
-    )
+    open_ = Sealed(files=dict(hashes), run=run, version=version, signed_at=moment, key_id=signer.key_id, signature=b"")
     return _spelled(open_, signer.sign(open_.message))
 
 

@@ -34,8 +34,10 @@ from auditor.model.evidence import Snapshot
 from auditor.model.facts import format_time
 from benchmarks import floor, plan, wire
 
-HURRY = 20
+HURRY = 10
 BY_KEY, ALL = ("okx", "bybit", "kraken"), ("okx", "bybit", "kraken", "binance")
+MIX = (*BY_KEY, *BY_KEY, "binance")
+"""One account in seven at the exchange that counts by address: it takes longer than all others together."""
 FIELDS = {"okx": ("apiKey", "secret", "password")}
 LABELS = {"okx": 3, "bybit": 3, "kraken": 2, "binance": 1}
 """How many texts of an account's evidence name the account that was asked: fewer, and an answer was lost."""
@@ -227,7 +229,7 @@ def _resident() -> int:
 
 def main() -> None:
     """Ten thousand accounts, and what became of each claim."""
-    found = measure(ACCOUNTS, ALL)
+    found = measure(ACCOUNTS, MIX)
     for one in fields(found):
         print(f"{one.name:12} {getattr(found, one.name)}")
     sound(found)

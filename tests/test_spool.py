@@ -26,7 +26,10 @@ def gather(values: Sequence[object], few: int, key: object = None) -> Sequence[o
     return gathering.done()
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.text(st.characters(exclude_categories=()))), max_size=20), st.integers(0, 8))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.text(st.characters(exclude_categories=()))), max_size=20),
+    st.integers(0, 8),
+)
 def test_values_come_back_sorted_and_equals_in_the_order_they_came(values: list[tuple[int, str]], few: int) -> None:
     found = gather(values, few, lambda one: one[0])
     assert isinstance(found, Spool) == (len(values) > few)

@@ -57,7 +57,7 @@ class Evaluation:
 
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
         self._broken: set[str] = set()
-        self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
+        self._facts = {scope: facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
         self._from = {scope: source(scope, format_time(evidence.now)) for scope in SCOPES}
         needed = {path_ for facts in self._facts.values() for path_ in facts} | set(also)
         try:
@@ -176,7 +176,7 @@ def refused(error: Exception) -> InputError:
     return InputError([Fault(file="evidence", line=0, message=f"cannot be evaluated: {first}", hint=hint)])
 
 
-def _facts_of(scope: str, rules: Sequence[Rule]) -> list[str]:
+def facts_of(scope: str, rules: Sequence[Rule]) -> list[str]:
     named = [f"{scope}.{name}" for name in IDENTITY[scope]] if rules else []
     placeholders = [path for rule in rules for path in _placeholders(rule)]
     return list(dict.fromkeys([*named, *(path for rule in rules for path in rule.facts), *placeholders]))

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Self
 
 from auditor.engine.derived import DERIVED
-from auditor.engine.evaluate import Evaluation, SubjectOutcomes, _facts_of
+from auditor.engine.evaluate import Evaluation, SubjectOutcomes, facts_of
 from auditor.engine.follows import FOLLOWS
 from auditor.engine.intake import Evidence
 from auditor.engine.rows import LOOK_BACK_DAYS
@@ -88,7 +88,7 @@ class Few:
         self, documents: Sequence[Mapping[str, Any]], now: datetime, rules: Sequence[Rule], venues: Venues
     ) -> None:
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
-        self._facts = {scope: _facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
+        self._facts = {scope: facts_of(scope, of_scope) for scope, of_scope in self.rules.items()}
         self._now = now
         self._told = [_told(Document(one, now), venues) for one in documents]
 

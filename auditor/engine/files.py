@@ -167,7 +167,7 @@ def rows(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         connection.execute("SET TimeZone = 'UTC'")
         size = path.stat().st_size
-        values, unpacked = connection.execute(_UNPACKED, [literal]).fetchone()
+        [(values, unpacked)] = connection.execute(_UNPACKED, [literal]).fetchall()
         if values > _MOST_VALUES + 4 * size or unpacked > _MOST_UNPACKED + 100 * size:
             raise _bomb(path)
         found = connection.execute("SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t", [literal])

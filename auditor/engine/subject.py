@@ -33,9 +33,9 @@ def known(scope: str, row: Mapping[str, Any]) -> Facts:
     """The facts of a row that stands in a normalised document or in a venue file."""
     facts = of_scope(scope)
     return {
-        facts[name].path: _value(facts[name].kind, held)
+        facts[name].path: value
         for name, held in row.items()
-        if held is not None and name in facts
+        if held is not None and name in facts and (value := _value(facts[name].kind, held)) is not None
     }
 
 

@@ -70,16 +70,12 @@ _FAILURES = by_code(
     }
 )
 _NOT_CLASSIC = "40085"
-_FAILURES[_NOT_CLASSIC] = failure(
-    Reason.PERMISSION_DENIED, _NOT_CLASSIC, "a unified account does not answer the classic calls"
-)
+_FAILURES[_NOT_CLASSIC] = failure(Reason.PERMISSION_DENIED, _NOT_CLASSIC, "no classic calls for a unified account")
 _ENDLESS = failure(Reason.IMPLAUSIBLE_RESPONSE, "cursor", "the pages of this list come to no end")
 
 
 def classify(answer: Answer, endpoint: Endpoint) -> Failure | None:
-    """Bitget says what is wrong in `code`, under HTTP 400 or 200 alike. 40024 is a frozen account, and a currency that one
-    may not buy.
-    """
+    """Bitget says what is wrong in `code`, under HTTP 400 or 200 alike. 40024: a frozen account, or a currency not to be bought."""
     del endpoint
     body = answer.body if isinstance(answer.body, dict) else {}
     said = str(body.get("code"))[:20] if isinstance(body.get("code"), (str, int)) else "none"
@@ -118,11 +114,9 @@ async def _calling_key(door: Door, sheet: Sheet) -> tuple[dict[str, Any], bool |
         try:
             row = Shape(await door.fetch(endpoint))["data"]
             row["userId"].integer()
-            old = endpoint == CLASSIC
-            words = (
-                _list_powers(seen, row, "authorities", _AUTHORITIES) if old else _unified_powers(seen, row, "permType")
-            )
-            return *_own(seen, row, words), not old
+            if endpoint == CLASSIC:
+                return *_own(seen, row, _list_powers(seen, row, "authorities", _AUTHORITIES)), False
+            return *_own(seen, row, _unified_powers(seen, row, "permType")), True
         except (Unavailable, ShapeError) as refused:
             if not (refusals and _tells_the_family(refused, refusals[0][1])):
                 refusals.append((endpoint, refused))
@@ -135,11 +129,9 @@ async def _calling_key(door: Door, sheet: Sheet) -> tuple[dict[str, Any], bool |
 
 
 def _tells_the_family(refused: Unavailable | ShapeError, before: Unavailable | ShapeError) -> bool:
-    """Whether the classic call says no more than that the account is unified, where what the newer call met has nothing to do
-    with permissions: that alone is then the reason.
-    """
-    told = isinstance(refused, Unavailable) and refused.failure.code == _NOT_CLASSIC
-    return told and not (isinstance(before, Unavailable) and before.failure.reason is Reason.PERMISSION_DENIED)
+    """Whether the classic call says no more than that the account is unified, and what the newer one met is the reason."""
+    forbidden = isinstance(before, Unavailable) and before.failure.reason is Reason.PERMISSION_DENIED
+    return not forbidden and isinstance(refused, Unavailable) and refused.failure.code == _NOT_CLASSIC
 
 
 def _own(seen: Seen, row: Shape, powers: dict[str, Any]) -> tuple[dict[str, Any], bool | None]:
@@ -147,16 +139,14 @@ def _own(seen: Seen, row: Shape, powers: dict[str, Any]) -> tuple[dict[str, Any]
     seen.sheet.account_id = str(row["userId"].integer())
     parent = seen.field(row, "parentId", _parent, "account.kind", "account.parent")
     is_main = None if parent is None else not parent
-    seen.account(kind={True: "main", False: "sub", None: None}[is_main])
+    seen.account(kind=None if is_main is None else "main" if is_main else "sub")
     if parent:
         seen.account(parent=f"…{parent[-4:]}", master_key_over_subaccounts=False)
     seen.account(created_at=seen.field(row, "regisTime", Shape.time_ms, "account.created_at"))
     ip_bound, ip_allowlist = seen.field(row, "ips", _ips, "api_key.ip_bound", "api_key.ip_allowlist") or (None, None)
     facts = {"kind": "hmac", "enabled": True, "is_audit_key": True, "ip_bound": ip_bound, "ip_allowlist": ip_allowlist}
     if is_main is False:
-        powers["can_manage"] = (
-            powers["can_manage"] and None
-        )  # a sub-account has none of its own: what it is, is not said
+        powers["can_manage"] = powers["can_manage"] and None  # a sub-account has none of its own: it is not said
     return seen.row("api_key", **{**powers, **facts, "can_read": True}), is_main
 
 
@@ -248,9 +238,8 @@ _LISTS = {
 
 async def _pages(door: Door, endpoint: Endpoint, params: dict[str, str]) -> AsyncIterator[Shape]:
     """The rows of all pages, each once."""
-    rows, place, asked = _LISTS[endpoint]
+    (rows, place, asked), at = _LISTS[endpoint], dict[str, str]()
     known: set[str] = set()
-    at: dict[str, str] = {}
     for _ in range(_MOST_PAGES):
         data = Shape(await door.fetch(endpoint, {**params, **at}))["data"]
         listed = data[rows].rows()

@@ -26,7 +26,7 @@ from auditor.errors import Fault, InputError, UsageError
 from auditor.fleet import answer, passport, storage, table
 from auditor.fleet.answer import Done, Failed
 from auditor.fleet.brief import Brief, key
-from auditor.fleet.part import Keeping, Part, Tally
+from auditor.fleet.part import Keeping, Part, Place, Tally
 from auditor.fleet.passport import Shown
 from auditor.model.evidence import Snapshot
 
@@ -92,8 +92,8 @@ def collect(
     return answer.of(work)
 
 
-def judge(run: str, instance: str, number: int, lines: bytes) -> Done[Part] | Failed:
-    """Judges trusted lines of evidence."""
+def judge(run: str, instance: str, number: int, lines: bytes, cutoff: Place | None) -> Done[Part] | Failed:
+    """Judges trusted lines of evidence. Accounts that are better than `cutoff` need not come back in full."""
     brief = _briefs.get(run)
     if brief is None or instance != _instance():
         return _stranger()
@@ -101,11 +101,11 @@ def judge(run: str, instance: str, number: int, lines: bytes) -> Done[Part] | Fa
     def slices() -> Iterator[Evidence]:
         yield Evidence(brief.now).take(lines)
 
-    return answer.of(lambda: _judged(brief, number, slices()))
+    return answer.of(lambda: _judged(brief, number, slices(), cutoff))
 
 
-def judge_file(run: str, instance: str, number: int, url: str) -> Done[Part] | Failed:
-    """Judges a file of evidence that lies where every worker can read it."""
+def judge_file(run: str, instance: str, number: int, url: str, cutoff: Place | None) -> Done[Part] | Failed:
+    """Judges a file of evidence that lies where every worker can read it. `cutoff` as in `judge`."""
     brief = _briefs.get(run)
     if brief is None or instance != _instance():
         return _stranger()
@@ -116,21 +116,21 @@ def judge_file(run: str, instance: str, number: int, url: str) -> Done[Part] | F
             storage.get(url, copy)
             with Evidence(brief.now) as evidence:
                 _read(evidence, copy, url)
-                return _judged(brief, number, _slices(evidence))
+                return _judged(brief, number, _slices(evidence), cutoff)
 
     return answer.of(work)
 
 
-def _judged(brief: Brief, number: int, slices: Iterator[Evidence]) -> Part:
+def _judged(brief: Brief, number: int, slices: Iterator[Evidence], cutoff: Place | None) -> Part:
     """The same evaluator over one slice after the other, and what is kept of each."""
     run, known = brief.run(), {one.finding for one in brief.waivers}
-    tally, keeping, rows = Tally(), Keeping(brief.most, brief.few), table.Table()
+    tally, keeping, rows = Tally(), Keeping(brief.most if cutoff is None else 0, brief.few), table.Table()
     for evidence in slices:
         with evidence:
             accounts = tuple(pipeline.judge(evidence, run).accounts)
         for one in accounts:
             tally.add(one, known)
-        keeping.add(accounts)
+        keeping.add([one for one in accounts if cutoff is None or pipeline.worst_first(one) <= cutoff])
         if brief.tables:
             rows.add(accounts)
     written = rows.written() if brief.tables else None

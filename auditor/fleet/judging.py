@@ -62,7 +62,11 @@ class Judging:
 
     def take(self, member: Member, idle: Collection[Member], present: Collection[Member]) -> Job | None:  # noqa: ARG002
         """The next part: any worker will do."""
-        return self._todo.popleft() if self._todo else None
+        if not self._todo:
+            return None
+        share = self._todo.popleft()
+        share.arguments = (*share.arguments[:2], self.whole.cutoff)
+        return share
 
     def told(self, said: Any) -> None:
         """Nothing is said while judging; what was said late of a collection is not needed any more."""
@@ -125,7 +129,7 @@ def files(urls: Sequence[str], first: int) -> Iterator[Share]:
 def stand_in(lost: Lost, run: Run) -> Part:
     """What is said of accounts that nobody could judge: nothing is known of them, and why."""
     reason, detail = lost.why
-    _, lines = lost.share.arguments
+    _, lines, *_ = lost.share.arguments
     problem = Problem(
         endpoint="evaluation", reason=reason, detail=detail, facts=("api_keys", "addresses")
     ).to_document()

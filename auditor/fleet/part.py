@@ -9,6 +9,7 @@ import pickle
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from auditor import pipeline
 from auditor.model.report import AccountReport, Finding, Outcome
@@ -16,6 +17,8 @@ from auditor.model.rule import Severity
 from auditor.pipeline import Sum
 from auditor.spool import Gathering
 
+Place = tuple[Any, ...]
+"""Where an account stands among others: `pipeline.worst_first` of it."""
 _QUICK = 1
 
 
@@ -61,7 +64,7 @@ class Keeping:
     """Accounts in full as long as there are no more than `most`; from then on the `few` worst of them."""
 
     def __init__(self, most: int, few: int) -> None:
-        self._most, self._few = most, min(few, most)
+        self._most, self._few = most, few
         self._seen = 0
         self._packed: list[bytes] = []
 
@@ -83,7 +86,9 @@ class Whole:
 
     def __init__(self, most: int, few: int) -> None:
         self.tally = Tally()
-        self._most, self._few = most, min(few, most)
+        self.cutoff: Place | None = None
+        """Who is better than this cannot be among those that are kept any more."""
+        self._most, self._few = most, few
         self._kept = _gathering()
 
     def add(self, number: int, part: Part) -> None:
@@ -95,6 +100,7 @@ class Whole:
             worst, self._kept = self._kept.done()[: self._few], _gathering()
             for pair in worst:
                 self._kept.add(pair)
+            self.cutoff = pipeline.worst_first(worst[-1][1]) if len(worst) == self._few else None
 
     def accounts(self) -> Iterable[AccountReport]:
         """What is kept in full, worst first."""

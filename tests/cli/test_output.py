@@ -228,7 +228,9 @@ def test_a_batch_follows_links_and_writes_to_devices(tmp_path: Path) -> None:
     assert not Path("/dev/null").is_file()
 
 
-def test_a_signed_report_in_parts_is_signed_with_all_of_them(mine: stage.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signed_report_in_parts_is_signed_with_all_of_them(
+    mine: stage.Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from auditor.reports import _parts
 
     monkeypatch.setattr(_parts, "MANY", 2)

@@ -174,8 +174,7 @@ def test_both_ways_to_read_a_row_agree(tmp_path: Path, monkeypatch: pytest.Monke
     [
         "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx'} AS account FROM range(3000000)",
         "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx', 'parent': repeat('x', 100000000)} AS account",
-        "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx'} AS account, "
-        "list_transform(range(2000000), lambda n: {'label': 'x'}) AS api_keys",
+        "SELECT 'auditor/evidence/1' AS schema, {'name': 'a', 'exchange': 'okx'} AS account, list_transform(range(2000000), lambda n: {'label': 'x'}) AS api_keys",
     ],
 )
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused_before_it_does(tmp_path: Path, bomb: str) -> None:

@@ -20,12 +20,13 @@ from auditor.engine.intake import Evidence
 from auditor.errors import CredentialError
 from auditor.exchanges import _load
 from auditor.exchanges._budget import SHARE
-from auditor.fleet import collecting, judging, passport
+from auditor.fleet import collecting, judging, part, passport
 from auditor.fleet.answer import Failed
 from auditor.fleet.collecting import Collecting, of_document, pause, unread
 from auditor.fleet.crew import Member
 from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason, Snapshot, Source
+from auditor.model.report import AccountReport, Inventory, Score
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 VENUES = ("binance", "okx", "bithumb", "gemini")
@@ -284,3 +285,38 @@ def test_each_difference_between_two_programs_is_told() -> None:
 def test_an_identity_cannot_be_sent() -> None:
     with pytest.raises(TypeError, match="never serialised"):
         pickle.dumps(Identity.ephemeral("x"))
+
+
+@given(st.data())
+def test_the_worst_are_kept_whatever_order_the_parts_come_in(data: st.DataObject) -> None:
+    """Held against sorting all of them at once, also where later parts leave out who cannot be among the worst."""
+    scores = data.draw(st.lists(st.sampled_from([None, 1.0, 2.0, 2.04, 50.0]), min_size=1, max_size=24))
+    every = [reported(f"a{number % 7}", low, number) for number, low in enumerate(scores)]
+    size, few = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))
+    most = data.draw(st.integers(few, 30))
+    parts = [every[at : at + size] for at in range(0, len(every), size)]
+    whole = part.Whole(most, few)
+    for number in data.draw(st.permutations(range(len(parts)))):
+        tally, keeping = part.Tally(), part.Keeping(most if whole.cutoff is None else 0, few)
+        for one in parts[number]:
+            tally.add(one, set())
+        keeping.add([one for one in parts[number] if whole.cutoff is None or pipeline.worst_first(one) <= whole.cutoff])
+        whole.add(number, part.Part(tally=tally, packed=keeping.packed()))
+    expected = sorted(every, key=pipeline.worst_first)
+    assert list(whole.accounts()) == (expected if len(every) <= most else expected[:few])
+    assert whole.tally.sum.done(expected) == pipeline.summary(expected)
+
+
+def reported(name: str, low: float | None, number: int) -> AccountReport:
+    held = Score(low=low, high=low, grade=None, coverage=low and low / 100, observed=None, attested=None)
+    nothing: dict[str, Any] = dict.fromkeys(("findings", "causes", "fixes", "questions", "problems"), ())
+    return AccountReport(
+        name=name,
+        exchange="okx",
+        venue_name=f"{number}",  # tells equals apart, and is no part of the order
+        kind=None,
+        collected_at=NOW,
+        score=held,
+        inventory=Inventory(api_keys=None, addresses=None, complete=None),
+        **nothing,
+    )

@@ -43,7 +43,13 @@ def written(made: Report, folder: Path, name: str = "report.json") -> dict[str, 
 def test_parts_and_index(small: None, tmp_path: Path) -> None:
     made = fleet(7)
     files = written(made, tmp_path)
-    assert list(files) == ["report-0001.json", "report-0002.json", "report-0003.json", "report-0004.json", "report.json"]
+    assert list(files) == [
+        "report-0001.json",
+        "report-0002.json",
+        "report-0003.json",
+        "report-0004.json",
+        "report.json",
+    ]
     index = files.pop("report.json")
     Draft202012Validator.check_schema(_parts.schema())
     Draft202012Validator(_parts.schema()).validate(index)
