@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import tempfile
 from collections.abc import Sequence
@@ -63,7 +62,7 @@ def test_no_secret_gets_into_the_file() -> None:
 
 def test_the_file_has_no_name_and_is_closed_with_what_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else set()
+    before = set(Path("/proc/self/fd").iterdir()) if Path("/proc/self/fd").is_dir() else set()
     found = gather(list(range(10)), 0)
     part = found[2:5]
     assert list(tmp_path.iterdir()) == []
@@ -71,7 +70,7 @@ def test_the_file_has_no_name_and_is_closed_with_what_reads_it(tmp_path: Path, m
     assert list(part) == [2, 3, 4], "a part keeps the file"
     del part
     if before:
-        assert set(os.listdir("/proc/self/fd")) <= before
+        assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
 def test_a_few_are_a_tuple() -> None:

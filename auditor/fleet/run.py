@@ -120,6 +120,7 @@ class Fleet:
         With it the severities that fail for accounts it does not show.
         """
         shares: list[Share] = []
+        known = 0
         for remote, group in groupby(named, key=storage.is_url):
             if remote:
                 urls = [url for one in group for url in storage.found(storage.check(one, "FILES"))]
@@ -127,11 +128,14 @@ class Fleet:
                 continue
             with Evidence(self._run.now) as evidence:
                 evidence.add_files(path for one in group for path in _paths(one))
+                known += len(evidence)
                 shares += judging.shares(evidence, len(shares))
-        return self._judged(shares)
+        return self._judged(shares, known)
 
-    def _judged(self, shares: Sequence[Share]) -> tuple[Report, frozenset[Severity]]:
-        plan = Judging(shares, most=self._brief.most, few=self._brief.few)
+    def _judged(self, shares: Sequence[Share], known: int = 0) -> tuple[Report, frozenset[Severity]]:
+        """What comes of all parts; `known` accounts are in them at least."""
+        most = self._brief.most if known <= self._brief.most else 0  # too many to be shown: none is kept for nothing
+        plan = Judging(shares, most=most, few=self._brief.few)
         self.crew.carry_out(plan)
         for lost in plan.given_up:
             plan.add(lost.share, judging.stand_in(lost, self._run))

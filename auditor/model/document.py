@@ -39,68 +39,72 @@ def fillable(fact: Fact) -> bool:
 def decoder(*, nulls: bool = False) -> Any:
     """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart.
 
-    With `nulls` every key may hold one, which then says no more than that the key is absent. `doc`, and `n` of a row, are for whoever numbers what was decoded; a document that brings them is not well-formed.
+    With `nulls` every key may hold one, which then says no more than that the key is absent. `doc`, and `n` of a row, are for
+    whoever numbers what was decoded; a document that brings them is not well-formed.
     """
     import msgspec
 
     unset = msgspec.UNSET
-    place = int | msgspec.UnsetType
-
-    def optional(known: Any) -> Any:
-        return known | msgspec.UnsetType | None if nulls else known | msgspec.UnsetType
-
-    def row(name: str, scope: str, extra: tuple[Any, ...] = ()) -> Any:
-        fields = [
-            (fact.name, _python_type(fact, nulls=nulls), unset)
-            for fact in of_scope(scope).values()
-            if fact.name != "name" or not extra
-        ]
-        numbers = [("doc", place, unset), ("n", place, unset)] if scope in LISTS else []
-        return msgspec.defstruct(name, [*numbers, *extra, *fields], kw_only=True, forbid_unknown_fields=True, gc=False)
-
     named = _annotated(str, msgspec.Meta(min_length=1))
-    account = row("Account", "account", (("name", named), ("exchange", named)))
-    rows = [
-        (key, list.__class_getitem__(row(scope.title().replace("_", ""), scope)) | None | msgspec.UnsetType, unset)
-        for scope, key in LISTS.items()
+    account = _table("account", (("name", named), ("exchange", named)), nulls=nulls)
+    rows = [(key, list.__class_getitem__(_table(scope, nulls=nulls)), unset) for scope, key in LISTS.items()]
+    source = _source(nulls=nulls)
+    fields = [
+        *rows,
+        ("venue", _table("venue", nulls=nulls), unset),
+        ("sources", dict.__class_getitem__((_sourced(), source | None if nulls else source)), unset),
+        ("problems", list.__class_getitem__(_problem(nulls=nulls)), unset),
     ]
-    day = _annotated(str, msgspec.Meta(pattern=_PLAIN_DAY))
-    source = msgspec.defstruct(
-        "Source",
-        [
-            ("by", Literal[_SOURCE_BY]),
-            *[(key, optional(str), unset) for key in ("ref", "contradicts")],
-            *[(key, optional(day), unset) for key in ("at", "expires")],
-        ],
-        forbid_unknown_fields=True,
-    )
-    problem = msgspec.defstruct(
-        "Problem",
-        [
-            ("endpoint", str),
-            ("reason", Reason),
-            ("detail", optional(str), unset),
-            ("facts", optional(list[str]), unset),
-        ],
-        forbid_unknown_fields=True,
-    )
     document = msgspec.defstruct(
         "EvidenceLine",
         [
-            ("doc", place, unset),
+            ("doc", _or_absent(int, nulls=False), unset),
             ("schema", Literal[SCHEMA]),
             ("account", account),
-            ("collected_at", optional(datetime), unset),
-            *rows,
-            ("venue", row("Venue", "venue") | None | msgspec.UnsetType, unset),
-            ("sources", dict.__class_getitem__((_sourced(), source | None if nulls else source)) | None | msgspec.UnsetType, unset),
-            ("problems", list.__class_getitem__(problem) | None | msgspec.UnsetType, unset),
+            ("collected_at", _or_absent(datetime, nulls=nulls), unset),
+            *[(name, _or_absent(type_, nulls=True), default) for name, type_, default in fields],
         ],
         kw_only=True,
         forbid_unknown_fields=True,
         gc=False,
     )
     return msgspec.json.Decoder(document)
+
+
+def _or_absent(known: Any, *, nulls: bool) -> Any:
+    import msgspec
+
+    return known | msgspec.UnsetType | None if nulls else known | msgspec.UnsetType
+
+
+def _table(scope: str, named: tuple[Any, ...] = (), *, nulls: bool) -> Any:
+    """The facts of a scope; rows of a list have room for two numbers."""
+    import msgspec
+
+    unset = msgspec.UNSET
+    known = [fact for fact in of_scope(scope).values() if not named or fact.name != "name"]
+    facts = [(fact.name, _python_type(fact, nulls=nulls), unset) for fact in known]
+    place = _or_absent(int, nulls=False)
+    numbers = [("doc", place, unset), ("n", place, unset)] if scope in LISTS else []
+    name = scope.title().replace("_", "")
+    return msgspec.defstruct(name, [*numbers, *named, *facts], kw_only=True, forbid_unknown_fields=True, gc=False)
+
+
+def _source(*, nulls: bool) -> Any:
+    import msgspec
+
+    day = _annotated(str, msgspec.Meta(pattern=_PLAIN_DAY))
+    texts = (("ref", str), ("contradicts", str), ("at", day), ("expires", day))
+    optional = [(key, _or_absent(type_, nulls=nulls), msgspec.UNSET) for key, type_ in texts]
+    return msgspec.defstruct("Source", [("by", Literal[_SOURCE_BY]), *optional], forbid_unknown_fields=True)
+
+
+def _problem(*, nulls: bool) -> Any:
+    import msgspec
+
+    texts = (("detail", str), ("facts", list[str]))
+    optional = [(key, _or_absent(type_, nulls=nulls), msgspec.UNSET) for key, type_ in texts]
+    return msgspec.defstruct("Problem", [("endpoint", str), ("reason", Reason), *optional], forbid_unknown_fields=True)
 
 
 def _sourced() -> Any:

@@ -199,9 +199,13 @@ def test_several_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
         assert old.read_bytes() == b"old", "nothing shows before all is written"
         raise ArithmeticError("no")
 
-    with pytest.raises(ArithmeticError), files.Batch() as batch:
-        assert batch.add(old, [b"n", b"ew"]) == hashlib.sha256(b"new").hexdigest()
-        batch.add(tmp_path / "made" / "deep" / "b.txt", burst())
+    def both() -> None:
+        with files.Batch() as batch:
+            assert batch.add(old, [b"n", b"ew"]) == hashlib.sha256(b"new").hexdigest()
+            batch.add(tmp_path / "made" / "deep" / "b.txt", burst())
+
+    with pytest.raises(ArithmeticError):
+        both()
     assert [path.name for path in tmp_path.rglob("*")] == ["old.txt"] and old.read_bytes() == b"old"
     with files.Batch() as batch:
         batch.add(old, [b"new"])

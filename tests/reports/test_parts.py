@@ -117,7 +117,7 @@ def test_parts_that_were_changed_swapped_or_lost_are_refused(small: None, tmp_pa
     assert "is not the part" in refused(index)
     first.write_bytes(one)
     second.unlink()
-    with pytest.raises(InputError, match="report-0002.json: cannot be read"):
+    with pytest.raises(InputError, match=r"report-0002\.json: cannot be read"):
         parse.read(index)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from auditor.model.rule import Severity
 from auditor.model.report import Outcome
+from auditor.model.rule import Severity
 from auditor.reports import _lines
 from auditor.reports.text import render
 from tests.reports.invented import bad_account, dim_account, hostile, hostile_everywhere, report
