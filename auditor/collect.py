@@ -29,9 +29,12 @@ from auditor.redaction import Secret, masked_id, scrub
 ACCOUNT_DEADLINE = 900.0
 """Seconds all calls of one key may take together; what was seen by then counts."""
 
-MOST_AT_ONCE, FEWEST_AT_ONCE = 1000, 8
+MOST_AT_ONCE, FEWEST_AT_ONCE = 400, 8
 """Accounts that are read at the same time: of all venues, and of one. A deadline must not pass in our own queue."""
-MOST_CONNECTIONS = 500
+MOST_CONNECTIONS = 800
+"""Of all venues together: below the 1,024 files that a process may open. Two an account: a request that was let through by its
+budget should not wait for a connection, and go out together with those of the next window.
+"""
 _DEADLINES_MARGIN = 4
 _NEW_OBJECTS = 50_000
 """After so many the garbage collector looks for cycles."""
@@ -140,7 +143,9 @@ async def _snapshots(
             connector = _load.connector(exchange)
             assert connector is not None
             together = min(in_flight(connector), max(FEWEST_AT_ONCE, MOST_AT_ONCE // len(places)))
-            venue = Venue(connector, endpoint=endpoint, connections=min(together, MOST_CONNECTIONS))
+            venue = Venue(
+                connector, endpoint=endpoint, connections=max(FEWEST_AT_ONCE, MOST_CONNECTIONS // len(places))
+            )
             waiting = iter(its_accounts)
             opened += [(await stack.enter_async_context(venue), waiting)] * min(together, len(its_accounts))
         await asyncio.gather(*[reader(venue, waiting) for venue, waiting in opened])

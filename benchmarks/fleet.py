@@ -76,7 +76,7 @@ def measure(accounts: int = 2_000, exchanges: Sequence[str] = BY_KEY) -> Fleet:
         ends: dict[str, float] = {}
         strangers = [_account(_STRANGERS + at, exchanges[at % len(exchanges)], url) for at in range(40)]
         _collected(strangers, Journal(Path(folder, "warm"), resume=False), {})  # a warm-up that does not count
-        bare = floor.requests_a_core(url, 5 * min(accounts, 2_000), min(accounts, collect.MOST_CONNECTIONS))
+        bare = floor.requests_a_core(url, 5 * min(accounts, 2_000), min(accounts, collect.MOST_AT_ONCE))
         before, warm, output = _told(url), _resident(), Path(folder, "evidence.jsonl")
         begun, started = time.process_time(), time.monotonic()
         found = _collected(fleet, Journal(output, resume=False), ends)

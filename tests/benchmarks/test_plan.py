@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from auditor import collect
 from auditor.exchanges import _load, _venue
 from benchmarks import plan
 
@@ -24,7 +25,7 @@ def test_the_formula_is_what_the_budget_does(exchange: str) -> None:
 def test_where_keys_are_counted_a_fleet_takes_little_longer_than_one_account() -> None:
     connector = _load.connector("okx")
     assert connector is not None and math.isinf(plan.bound("okx", connector).accounts)
-    assert plan.simulated(connector, 1000) < 1.5 * plan.simulated(connector, 1)
+    assert plan.simulated(connector, collect.MOST_AT_ONCE) < 1.5 * plan.simulated(connector, 1)
 
 
 def test_every_exchange_that_is_read_has_a_bound() -> None:

@@ -267,6 +267,7 @@ def test_whatever_ends_a_piece_of_work_is_told_without_its_text() -> None:
 
 def test_papers_are_taken_from_dask_where_none_are_given(tmp_path: Path) -> None:
     import dask.config
+    import distributed  # noqa: F401  (its own settings have to be there first)
 
     made = machines.papers(tmp_path)
     place = "distributed.comm.tls"
