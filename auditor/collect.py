@@ -55,10 +55,12 @@ def collect(  # noqa: PLR0913  (what meets here)
     progress: Progress = lambda _name, _done, _all: None,
     keep: Keep = lambda _snapshot: None,
     had: Mapping[str, Snapshot] = MappingProxyType({}),
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> list[Snapshot]:
     """One snapshot an account, in the order given. `stated` is account name -> what its owner attested.
 
-    `keep` gets each account's evidence as it comes; `had` are accounts, by name, that need not be asked.
+    `keep` gets each account's evidence as it comes; `had` are accounts, by name, that need not be asked. `meanwhile` is
+    called in a thread, once there are answers to wait for.
     """
     wanted = [one for one in accounts if one.name not in had]
 
@@ -70,7 +72,7 @@ def collect(  # noqa: PLR0913  (what meets here)
 
     with _undisturbed():
         secrets = _secrets(wanted, sources)
-        found = {**had, **asyncio.run(_snapshots(wanted, secrets, now, made, progress))}
+        found = {**had, **asyncio.run(_snapshots(wanted, secrets, now, made, progress, meanwhile))}
     return snapshots.suspect_incidents([found[one.name] for one in accounts])
 
 
@@ -118,6 +120,7 @@ async def _snapshots(
     now: datetime,
     made: Callable[[AccountConfig, Sequence[Sheet]], Snapshot],
     progress: Progress,
+    meanwhile: Callable[[], object],
 ) -> dict[str, Snapshot]:
     """Account name -> what was made of its keys' sheets. Accounts of one venue at one address share connections and budgets."""
     found: dict[str, Snapshot] = {}
@@ -148,7 +151,10 @@ async def _snapshots(
             )
             waiting = iter(its_accounts)
             opened += [(await stack.enter_async_context(venue), waiting)] * min(together, len(its_accounts))
+        beside = asyncio.create_task(asyncio.to_thread(meanwhile)) if opened else None
         await asyncio.gather(*[reader(venue, waiting) for venue, waiting in opened])
+        if beside is not None:
+            await beside
     return found
 
 

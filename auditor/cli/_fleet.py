@@ -97,11 +97,17 @@ def refuse(options: Mapping[str, Any], option: str) -> None:
 
 @contextmanager
 def hands(
-    chosen: Way | None, run: Run, accounts: Sequence[AccountConfig], sources: Sources, *, quiet: bool
+    chosen: Way | None,
+    run: Run,
+    accounts: Sequence[AccountConfig],
+    sources: Sources,
+    *,
+    quiet: bool,
+    meanwhile: Callable[[], object],
 ) -> Iterator[Hands]:
-    """Who collects and judges: this process, or the fleet. Raises UsageError."""
+    """Who collects and judges: this process, which may do something `meanwhile`, or the fleet. Raises UsageError."""
     if chosen is None:
-        yield _Own(run, sources)
+        yield _Own(run, sources, meanwhile)
         return
     from auditor.fleet import brief
     from auditor.fleet.run import opened
@@ -145,8 +151,8 @@ def _unsaid(_text: str) -> None:
 class _Own:
     """Collects and judges in the process that was started."""
 
-    def __init__(self, run: Run, sources: Sources) -> None:
-        self._run, self._sources = run, sources
+    def __init__(self, run: Run, sources: Sources, meanwhile: Callable[[], object]) -> None:
+        self._run, self._sources, self._meanwhile = run, sources, meanwhile
 
     def collect(
         self, accounts: Sequence[AccountConfig], *, stated: Mapping[str, Attestation], progress: Progress
@@ -155,7 +161,13 @@ class _Own:
 
         whose, now = self._run.identity, self._run.now
         return collect.collect(
-            accounts, stated=stated, identity=whose, sources=self._sources, now=now, progress=progress
+            accounts,
+            stated=stated,
+            identity=whose,
+            sources=self._sources,
+            now=now,
+            progress=progress,
+            meanwhile=self._meanwhile,
         )
 
     def judge(self, snapshots: Sequence[Snapshot]) -> Report:

@@ -45,6 +45,7 @@ def command(
     config_path: Path | None, names: tuple[str, ...], hosts: tuple[str, ...], formats: tuple[str, ...], **options: Any
 ) -> int:
     from auditor import identity, pipeline
+    from auditor.history import database
     from auditor.memory import Memory
 
     now = datetime.now(UTC)
@@ -64,7 +65,8 @@ def command(
         waivers=() if options["no_waivers"] else pipeline.accepted(settings, now),
         everything=len(accounts) == len(settings.accounts),
     )
-    with _fleet.hands(far, run, accounts, sources, quiet=options["quiet"]) as hands:
+    meanwhile = (lambda: None) if options["no_history"] else database.warm_up
+    with _fleet.hands(far, run, accounts, sources, quiet=options["quiet"], meanwhile=meanwhile) as hands:
         tell = _voice.silent if options["quiet"] else _voice.Progress({one.name: one.exchange for one in accounts})
         snapshots = hands.collect(accounts, stated=stated, progress=tell)
         snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))

@@ -31,7 +31,10 @@ _UNPACKED = """
 SELECT coalesce(max(number), 0), coalesce(sum(bytes), 0)
 FROM (SELECT sum(num_values) AS number, sum(total_uncompressed_size) AS bytes FROM parquet_metadata($1) GROUP BY path_in_schema)
 """
-_MOST_VALUES, _MOST_UNPACKED = 100_000, 64 * 2**20  # of a column; bytes: of a file that is small, in relation to it beyond
+_MOST_VALUES, _MOST_UNPACKED = (
+    100_000,
+    64 * 2**20,
+)  # of a column; bytes: of a file that is small, in relation to it beyond
 
 
 def refusal(path: Path, message: str, hint: str | None = None) -> InputError:

@@ -1,4 +1,4 @@
-"""The body of an HTTP answer: bounded in bytes, also after decompression, and in depth; decoded without NaN, infinity or a key twice.
+"""The body of an HTTP answer: bounded in bytes, also after decompression, in values and in depth; decoded without NaN, infinity or a key twice.
 
 Knows no venue and no key. What it cannot read is no answer: a reason, or a body of None.
 """
@@ -22,6 +22,8 @@ _TEXT = 2000
 _MOVED = range(300, 400)
 _DEEPEST = 64
 """Tables and lists within each other."""
+_MOST_VALUES = 300_000
+"""Each costs about a hundred bytes once decoded, and the longest lists of any exchange hold a hundredth of that."""
 
 CUT_OFF = Failure(reason=Reason.MALFORMED_RESPONSE, code="cut", meaning="the answer was cut off", retry=True)
 _REDIRECTED = Failure(
@@ -62,8 +64,11 @@ def _decoded(raw: bytes) -> Any:
     """As `json.loads` reads bytes, with a decoder that is made once."""
     try:
         text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        brackets = text.count("[") + text.count("{")
+        if brackets + text.count(",") > _MOST_VALUES:
+            return None
         body = _DECODER.decode(text)
-        if text.count("[") + text.count("{") > _DEEPEST:
+        if brackets > _DEEPEST:
             _refuse_depth(body)
     except (ValueError, RecursionError):
         return None

@@ -43,6 +43,11 @@ class HistoryError(AuditorError):
     """The history cannot be opened, read or written. What was stored before is as it was."""
 
 
+def warm_up() -> None:
+    """Imports what every history is read with: it takes as long as an answer over the network."""
+    import sqlalchemy.dialects.sqlite  # noqa: F401
+
+
 def engine(url: str) -> Engine:
     """A way to the history; nothing is opened yet. Raises HistoryError for an address that is none."""
     from sqlalchemy import URL, create_engine

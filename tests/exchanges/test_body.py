@@ -35,6 +35,12 @@ def test_what_is_json_is_read_as_it_is(value: Any, encoding: str, ascii_only: bo
     assert _body._decoded(raw) == json.loads(raw)
 
 
+def test_more_values_than_any_list_of_an_exchange_has_are_not_even_decoded() -> None:
+    few, many = [{"a": 1}] * 10_000, [{}] * 300_000
+    assert _body._decoded(json.dumps(few).encode()) == few
+    assert _body._decoded(json.dumps(many).encode()) is None
+
+
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_json_are_no_body_and_no_crash(raw: bytes) -> None:
     try:

@@ -85,6 +85,8 @@ ATTACKS: dict[str, Attack] = {
     "a picture": whole(b"\x89PNG\r\n\x1a\n" + bytes(1000)),
     "a redirect to the metadata": whole(b"", "Location: http://169.254.169.254/latest/meta-data/", status="302 Found"),
     "many strings": whole(json.dumps({"code": "0", "data": ["x" * 100] * 75_000}).encode()),
+    "empty tables without number": whole(b'{"code":"0","data":[' + b"{}," * (8 * MEGABYTE // 3 - 20) + b"{}]}"),
+    "empty lists in lists": whole(b'{"code":"0","data":[' + b"[[],[]]," * (MEGABYTE - 10) + b"[]]}"),
     "very many keys": whole(json.dumps({str(number): 0 for number in range(600_000)}).encode()),
 }
 READER = """
