@@ -17,6 +17,8 @@ from auditor.exchanges import _signer
 from auditor.identity import Identity
 from auditor.model.evidence import Snapshot
 
+from . import stage
+
 ACCOUNTS = 4
 _FRESH = """
 from tests.test_collect import several
@@ -28,7 +30,7 @@ for snapshot in several():
 def several(told: list[tuple[str, int, int]] | None = None) -> list[Snapshot]:
     """Accounts of one venue at one address, and one without a key."""
     (twin,) = [one for one in demo.venues() if one.id == "okx"]
-    with demo.served([twin]):
+    with demo.served([twin]), stage.hurried():
         account = demo.account(twin)
         accounts = [replace(account, name=f"account-{number}") for number in range(ACCOUNTS)]
         return collect.collect(

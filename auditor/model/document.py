@@ -22,7 +22,9 @@ _TOP = ("schema", "collected_at", "account", *LISTS.values(), "venue", "sources"
 _SOURCE_KEYS = ("by", "ref", "at", "expires", "contradicts")
 _SOURCE_BY = ("api", "attest", "venue", "derived", "history", "local", "config", "document")
 _PROBLEM_KEYS = ("endpoint", "reason", "detail", "facts")
-_LONGEST_NAME = 100
+_LONGEST_SHOWN = 100
+LONGEST_NAME = 200
+"""Characters of an account's or an exchange's name: both stand in every line of a report."""
 _SOURCED = (*LISTS.values(), "account", "venue")
 """What a source may stand for beside a single fact."""
 
@@ -45,7 +47,7 @@ def decoder(*, nulls: bool = False) -> Any:
     import msgspec
 
     unset = msgspec.UNSET
-    named = _annotated(str, msgspec.Meta(min_length=1))
+    named = _annotated(str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME))
     account = _table("account", (("name", named), ("exchange", named)), nulls=nulls)
     rows = [(key, list.__class_getitem__(_table(scope, nulls=nulls)), unset) for scope, key in LISTS.items()]
     source = _source(nulls=nulls)
@@ -162,19 +164,19 @@ def _strangers(document: Document, table: dict[str, Any], known: tuple[str, ...]
 
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(key[:_LONGEST_NAME], known, 1)
+            close = difflib.get_close_matches(key[:_LONGEST_SHOWN], known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
             yield document.fault(f"unknown key {_shown(key)}", *path, key, hint=hint)
 
 
 def _shown(name: str) -> str:
     """A name somebody wrote, fit for a message."""
-    return printable(mask_personal(name), limit=_LONGEST_NAME)
+    return printable(mask_personal(name), limit=_LONGEST_SHOWN)
 
 
 def _unknown(path: str) -> str:
     """What to say of a fact path that does not exist."""
-    return f"unknown fact {_shown(path)}{suggestion(path[:_LONGEST_NAME])}"
+    return f"unknown fact {_shown(path)}{suggestion(path[:_LONGEST_SHOWN])}"
 
 
 def _account_faults(document: Document, account: Any) -> Iterator[Fault]:
@@ -184,6 +186,8 @@ def _account_faults(document: Document, account: Any) -> Iterator[Fault]:
     for key in ("name", "exchange"):
         if not isinstance(account.get(key), str) or not account[key]:
             yield document.fault(f"account.{key}: expected text", "account", key)
+        elif len(account[key]) > LONGEST_NAME:
+            yield document.fault(f"account.{key}: longer than {LONGEST_NAME} characters", "account", key)
     rest = {name: value for name, value in account.items() if name not in {"name", "exchange"}}
     yield from _row_faults(document, "account", rest, "account")
 
