@@ -30,7 +30,7 @@ for snapshot in several():
 def several(told: list[tuple[str, int, int]] | None = None) -> list[Snapshot]:
     """Accounts of one venue at one address, and one without a key."""
     (twin,) = [one for one in demo.venues() if one.id == "okx"]
-    with demo.served([twin]), stage.hurried():
+    with demo.served([twin]):
         account = demo.account(twin)
         accounts = [replace(account, name=f"account-{number}") for number in range(ACCOUNTS)]
         return collect.collect(
@@ -72,7 +72,7 @@ def test_progress_counts_every_account_to_the_last() -> None:
 def test_a_key_that_is_given_twice_makes_its_calls_one_at_a_time() -> None:
     """Two signers of one key would take each other's nonces: the exchange refuses what does not increase."""
     (twin,) = [one for one in demo.venues() if one.id == "kraken"]
-    with demo.served([twin]):
+    with demo.served([twin]), stage.hurried():
         account = demo.account(twin)
         accounts = [replace(account, name=f"account-{number}") for number in range(8)]
         read = collect.collect(
