@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditor import waivers
@@ -249,6 +249,7 @@ KEYS = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(facts=FACTS, keys=KEYS, chosen=st.sets(st.integers(0, 8)), expired=st.booleans())
 def test_a_waiver_changes_neither_end_and_settles_no_unknown(
     facts: dict[str, Any], keys: list[dict[str, Any]], chosen: set[int], expired: bool

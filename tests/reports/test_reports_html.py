@@ -159,7 +159,7 @@ def test_template_braces_are_not_run():
     assert "49" not in "".join(text for tag, text in Page(source).texts if tag == "th")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(ANY_TEXT)
 def test_any_label_is_text(text):
     source = render(report(hostile(text))).decode()
