@@ -6,6 +6,8 @@ Knows addresses, drivers and revisions; nothing of records. No address is ever s
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -169,7 +171,8 @@ def _tune(made: Engine) -> None:
 
     def connected(raw: Any, _record: Any) -> None:
         raw.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "trusted_schema=OFF"):
+        _log_ahead(raw)
+        for pragma in ("synchronous=FULL", "fullfsync=ON", "trusted_schema=OFF"):
             raw.execute(f"PRAGMA {pragma}")
 
     def begun(connection: Connection) -> None:
@@ -178,6 +181,22 @@ def _tune(made: Engine) -> None:
 
     event.listen(made, "connect", connected)
     event.listen(made, "begin", begun)
+
+
+def _log_ahead(raw: Any) -> None:
+    """Switches a database to its write-ahead log. Where two begin a history at once SQLite refuses the second one without any
+    of the patience that it has elsewhere.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as busy:
+            if "locked" not in str(busy) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _revision(connection: Connection) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from datetime import timedelta
@@ -112,6 +113,29 @@ def test_many_processes_at_once_lose_nothing(place: Place) -> None:
     assert sorted(acknowledged) == list(range(1, 37))
     kept = place.open()
     assert check.verify(kept)[0] == [] and len(kept.trusted) == 1
+
+
+class _Busy:
+    """A connection to a database that somebody else is switching over."""
+
+    def __init__(self, message: str, times: int) -> None:
+        self.message, self.times, self.asked = message, times, 0
+
+    def execute(self, _sql: str) -> None:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise sqlite3.OperationalError(self.message)
+
+
+def test_who_begins_a_history_second_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = _Busy("database is locked", 3)
+    database._log_ahead(busy)
+    assert busy.asked == 4
+    with pytest.raises(sqlite3.OperationalError):
+        database._log_ahead(_Busy("disk I/O error", 1))
+    monkeypatch.setattr(database, "_PATIENCE", 0.05)
+    with pytest.raises(sqlite3.OperationalError):
+        database._log_ahead(_Busy("database is locked", 10**9))
 
 
 def test_killed_at_any_point_of_a_write(place: Place) -> None:
