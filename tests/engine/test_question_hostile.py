@@ -94,7 +94,9 @@ def test_no_name_of_a_column_stands_for_the_row(scene, name):
     assert told(scene, f'SELECT 1 AS "{name}"')["rows"] == [[1]]
 
 
-@pytest.mark.parametrize("value", ["repeat('9', 5000)::BIGNUM", "concat(repeat('[', 200000), repeat(']', 200000))::JSON"])
+@pytest.mark.parametrize(
+    "value", ["repeat('9', 5000)::BIGNUM", "concat(repeat('[', 200000), repeat(']', 200000))::JSON"]
+)
 def test_what_is_beyond_a_reader_is_said(scene, value):
     assert "too long" in told(scene, f"SELECT {value}")["error"]
     assert len(told(scene, f"SELECT CAST({value} AS VARCHAR)")["rows"][0][0]) >= 5000
