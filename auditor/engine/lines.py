@@ -7,7 +7,7 @@ either spelled anew or refused with its line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -36,27 +36,25 @@ def read(path: Path, span: Span, part: Part, now: datetime) -> list[Fault]:
 
     Raises InputError for a file that cannot be read, or has too long a line.
     """
-    faults: list[Fault] = []
-    with part:
-        for first, lines in batches(path, span):
-            if taken(lines, part):
-                continue
-            for number, line in enumerate(lines.split(b"\n"), first):
-                faults += _mend(line, str(path), number, part, now)
-                if len(faults) > MOST_FAULTS:
-                    return faults
-    return faults
+    return _read(batches(path, span), part, lambda line, number: _mend(line, str(path), number, part, now))
 
 
 def read_rows(path: Path, part: Part, now: datetime) -> list[Fault]:
     """Writes the rows of a Parquet file as documents, or says what is wrong. Raises InputError as `read`."""
+    return _read(files.rows(path), part, lambda row, number: _check_row(row, str(path), number, part, now))
+
+
+def _read(
+    found: Iterator[tuple[int, bytes]], part: Part, with_care: Callable[[bytes, int], Iterable[Fault]]
+) -> list[Fault]:
+    """Batches of lines, each as it stands or else line by line with care, up to too many faults."""
     faults: list[Fault] = []
     with part:
-        for first, rows in files.rows(path):
-            if taken(rows, part):
+        for first, lines in found:
+            if taken(lines, part):
                 continue
-            for number, row in enumerate(rows.split(b"\n"), first):
-                faults += _check_row(row, str(path), number, part, now)
+            for number, line in enumerate(lines.split(b"\n"), first):
+                faults += with_care(line, number)
                 if len(faults) > MOST_FAULTS:
                     return faults
     return faults

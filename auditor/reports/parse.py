@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,25 +71,33 @@ def _taken(document: Any, path: Path | str, gathering: Gathering[AccountReport])
 
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         _refuse(path, f"is not a report: it does not say `schema: {SCHEMA}`", line=1)
-    problem: str | None = None
-    try:
+    with _readable(path):
         tables = {name: document.get(name, {}) for name in TABLES}
         for row in document["accounts"]:
             gathering.add(msgspec.convert(whole(row, tables), AccountReport))
+    return document
+
+
+@contextmanager
+def _readable(path: Path | str) -> Iterator[None]:
+    """What is wrong inside is said of the file, without the cause: it may quote what stands there."""
+    import msgspec
+
+    problem: str | None = None
+    try:
+        yield
     except msgspec.MsgspecError as error:
         problem = str(error).splitlines()[0][:200]
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         problem = "its shape is wrong"
     if problem is not None:
         _refuse(path, f"is not a readable report: {problem}")
-    return document
 
 
 def _report(document: dict[str, Any], accounts: Sequence[AccountReport], path: Path | str) -> Report:
     import msgspec
 
-    problem: str | None = None
-    try:
+    with _readable(path):
         summary = dict(document["summary"])
         worst = summary.get("worst")
         summary["worst"] = [worst["name"], worst["score"]] if worst else None
@@ -99,10 +108,6 @@ def _report(document: dict[str, Any], accounts: Sequence[AccountReport], path: P
             problems=msgspec.convert(document.get("problems", []), tuple[RunProblem, ...]),
         )
         problem = next(_implausible(report), None)
-    except msgspec.MsgspecError as error:
-        problem = str(error).splitlines()[0][:200]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
-        problem = "its shape is wrong"
     if problem is not None:
         _refuse(path, f"is not a readable report: {problem}")
     return report
