@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from auditor.engine.files import processors
 from auditor.engine.intake import Evidence
 from auditor.engine.tables import TABLES, Part
 from auditor.engine.wide import WORST, Standing, Tally, Wide
@@ -20,8 +23,8 @@ from auditor.exchanges import _venue
 from auditor.model.report import Outcome
 from auditor.model.rule import Rule
 
-GROUP = 512 * 2**20
-"""Bytes of evidence that are judged together; as much memory is needed, whatever the whole takes."""
+GROUP = 256 * 2**20
+"""Bytes of evidence that are judged together; each processor needs as much memory or so, whatever the whole takes."""
 TALLY = "tally.json"
 
 
@@ -30,18 +33,22 @@ def take(evidence: Evidence, rules: Sequence[Rule], folder: Path, *, floor: floa
     not there yet, all of them or none. Accounts under the coverage `floor` get no letter. Raises UsageError, InputError.
     """
     venues = {name: _venue.load(name).policy_facts() for name in sorted(evidence.exchanges & set(_venue.ids()))}
-    tallies = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty", hint="name a folder that is not there yet")
         with tempfile.TemporaryDirectory(prefix=".auditor-", dir=folder) as place:
-            for number, parts in enumerate(_groups(evidence.parts), 1):
+
+            def judge(number: int, parts: Sequence[Part]) -> Tally:
+                """One group, in a database of its own that uses one processor: they share nothing and wait for nobody."""
                 group = Path(place) / f"{number:04}"
                 group.mkdir()
                 with Wide(parts, evidence.now, rules, venues, group) as wide:
-                    tallies.append(wide.tally(floor))
                     wide.write()
+                    return wide.tally(floor)
+
+            with ThreadPoolExecutor(processors()) as crew:
+                tallies = list(crew.map(judge, count(1), _groups(evidence.parts)))
             whole = merged(tallies)
             (Path(place) / TALLY).write_text(json.dumps(as_table(whole), indent=1) + "\n")
             for path in sorted(Path(place).glob("*/*.parquet")):

@@ -45,9 +45,10 @@ def _loaded(request: dict[str, Any]) -> Any:
             f"CREATE TABLE shown_{scope} AS SELECT d.account.name AS account_name, {names} "  # noqa: S608  (our own names)
             f"FROM {scope} found JOIN docs d ON d.doc = found.doc{seen}"
         )
-    ours = connection.execute("SELECT table_name FROM duckdb_tables() WHERE table_name NOT LIKE 'shown%'").fetchall()
-    for (table,) in ours:
-        connection.execute(f"DROP TABLE {table}")
+    ours = "SELECT 'VIEW', view_name FROM duckdb_views() WHERE NOT internal UNION ALL SELECT 'TABLE', table_name FROM duckdb_tables()"
+    for kind, name in connection.execute(ours).fetchall():
+        if not name.startswith("shown_"):
+            connection.execute(f"DROP {kind} {name}")
     for scope in SCOPES:
         connection.execute(f"ALTER TABLE shown_{scope} RENAME TO {scope}")
     columns = ", ".join(f"row->>'{name}' AS {name}" for name in FINDING)

@@ -27,6 +27,7 @@ def main() -> None:
         "count": part.count,
         "longest": part.longest,
         "exchanges": sorted(part.exchanges),
+        "stated": sorted(part.stated),
         "faults": [(fault.line, fault.message, fault.hint) for fault in faults],
     }
     sys.stdout.write(json.dumps(told))

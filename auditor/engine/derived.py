@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 
 from auditor.model.facts import catalogue
+from auditor.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Derivation:
     """How a fact follows from others (`inputs`). Expressions name facts as `scope.name`.
 

@@ -105,24 +105,38 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def batches(path: Path, span: Span) -> Iterator[tuple[int, bytes]]:
-    """Whole lines of a span, some hundred KiB at a time, and the number of the first, counted from 1 where the span begins."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some whole lines, the last one without its end: how many, and the number of the first."""
+
+    lines: bytes
+    first: int
+    count: int
+
+
+def batches(path: Path, span: Span) -> Iterator[Batch]:
+    """Whole lines of a span, some hundred KiB at a time, counted from 1 where the span begins."""
     number, rest, left = 1, b"", span.end - span.start
     try:
-        with path.open("rb") as stream:
+        with path.open("rb", buffering=0) as stream:
             stream.seek(span.start)
             while block := stream.read(min(_BATCH, left)):
                 left -= len(block)
-                lines, end, rest = (rest + block).rpartition(b"\n")
+                end = block.rfind(b"\n")
+                lines = b"".join((rest, memoryview(block)[: max(end, 0)]))
+                rest = block[end + 1 :] if end >= 0 else rest + block
                 if len(rest) > LONGEST_LINE:
                     hint = f"the limit is {LONGEST_LINE // 2**20} MiB a line"
-                    line = number + lines.count(b"\n") + len(end)
+                    line = number + (lines.count(b"\n") + 1 if end >= 0 else 0)
                     raise InputError([Fault(file=str(path), line=line, message="is too long", hint=hint)])
+                if end < 0:
+                    continue
+                count = lines.count(b"\n") + 1
                 if lines.strip():
-                    yield number, lines
-                number += lines.count(b"\n") + len(end)
+                    yield Batch(lines=lines, first=number, count=count)
+                number += count
             if rest:
-                yield number, rest
+                yield Batch(lines=rest, first=number, count=1)
     except OSError as error:
         raise refusal(path, f"cannot be read: {error.strerror}") from None
 
@@ -157,9 +171,9 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
     return yamlio.Document(file=file, value=value, lines={(): number})
 
 
-def rows(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The rows of a Parquet file as lines of JSON, some hundred at a time, and the number of the first. What is no JSON
-    document yet is a null, which stands for an absent key: the format cannot tell them apart (`document_of`).
+def rows(path: Path) -> Iterator[Batch]:
+    """The rows of a Parquet file as lines of JSON, some hundred at a time. What is no JSON document yet is a null, which
+    stands for an absent key: the format cannot tell them apart (`document_of`).
     """
     import duckdb
 
@@ -180,7 +194,7 @@ def rows(path: Path) -> Iterator[tuple[int, bytes]]:
             spelled += len(text)
             if spelled > _MOST_UNPACKED + 200 * size:  # what a file says of itself need not be so
                 raise _bomb(path)
-            yield number, _SPELLED_TIME.sub(rb'"\1T\2Z"', text)
+            yield Batch(lines=_SPELLED_TIME.sub(rb'"\1T\2Z"', text), first=number, count=len(batch))
             number += len(batch)
     except (duckdb.Error, ValueError) as error:
         first = printable((str(error).splitlines() or [type(error).__name__])[0], limit=120)

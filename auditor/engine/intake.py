@@ -168,7 +168,8 @@ class _Reader:
             raise refusal(
                 self._path, "could not be read: a reader of it was stopped", "is there memory enough?"
             ) from None
-        part.count, part.longest, part.exchanges = told["count"], told["longest"], set(told["exchanges"])
+        part.count, part.longest = told["count"], told["longest"]
+        part.exchanges, part.stated = set(told["exchanges"]), set(told["stated"])
         if not told["faults"]:
             return []
         before = line_of(self._path, self._span.start) - 1

@@ -64,7 +64,10 @@ def ask(
 
 def told(evidence: Evidence) -> list[dict[str, Any]]:
     """Where the child finds the evidence."""
-    return [{"folder": str(part.folder), "count": part.count, "longest": part.longest} for part in evidence.parts]
+    return [
+        {"folder": str(part.folder), "count": part.count, "longest": part.longest, "stated": sorted(part.stated)}
+        for part in evidence.parts
+    ]
 
 
 def _told(request: bytes, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ In the table of documents a list is its length. Knows nothing of rules, nor of w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -28,6 +28,8 @@ class Part:
     folder: Path
     count: int = 0
     exchanges: set[str] = field(default_factory=set)
+    stated: set[str] = field(default_factory=set)
+    """The facts that some document states, by path, and marks of a null by scope; there may be fewer, never more."""
     longest: int = 0
     """Bytes of the longest line, at most."""
     nulls: bool = False
@@ -51,9 +53,12 @@ class Part:
         self.count += 1
         self.exchanges.add(normal["account"]["exchange"])
         one = {"doc": self.count, **normal}
-        for table in LISTS.values():
+        for scope in ("account", "venue"):
+            self.stated.update(f"{scope}.{name}" for name in one[scope])
+        for scope, table in LISTS.items():
             if (rows := one.get(table)) is not None:
                 one[table] = len(rows)
+                self.stated.update(f"{scope}.{name}" for name in set(chain.from_iterable(rows)))
                 numbered = ({"doc": self.count, "n": number, **row} for number, row in enumerate(rows, 1))
                 self._write(table, b"".join(map(self._spelled, numbered)))
         self._write(DOCUMENTS, self._spelled(one))
@@ -72,12 +77,12 @@ class Part:
             for table, held in tables.items():
                 rows = getattr(one, table)
                 if type(rows) is list:
-                    for row in rows:
-                        row.doc = number
-                    held.append(rows)
+                    for place, row in enumerate(rows, 1):
+                        row.doc, row.n = number, place
+                    held.extend(rows)
                     setattr(one, table, len(rows))
         encode = msgspec.json.Encoder().encode_lines
-        rows_of = {table: _numbered(held) for table, held in tables.items() if any(held)}
+        rows_of = {table: held for table, held in tables.items() if held}
         texts = {DOCUMENTS: encode(decoded), **{table: encode(rows) for table, rows in rows_of.items()}}
         ours = _QUOTES_OF_A_NUMBER * (len(decoded) + 2 * sum(map(len, rows_of.values())))
         if sum(text.count(b'"') for text in texts.values()) != quotes + ours:
@@ -115,13 +120,6 @@ class Part:
             if table not in self._streams:
                 self._streams[table] = self._open.enter_context(self.path(table).open("ab"))
             self._streams[table].write(text)
-
-
-def _numbered(lists: Iterable[list[Any]]) -> list[Any]:
-    for rows in lists:
-        for number, row in enumerate(rows, 1):
-            row.n = number
-    return list(chain.from_iterable(lists))
 
 
 def _unnumbered(row: dict[str, Any]) -> dict[str, Any]:

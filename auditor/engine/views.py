@@ -39,13 +39,13 @@ def open_views(
     facts: Iterable[str],
     venues: Mapping[str, Mapping[str, Any]],
     *,
-    kept: bool = True,
     folder: Path | None = None,
 ) -> Any:
     """A locked DuckDB connection with the tables `account`, `venue` and one a row scope that has `facts`, over parts of evidence.
 
     `venues` is exchange id -> the venue facts of its file. Account policies of a venue file are given under the same id
-    with the prefix `account.`. Rows that are not `kept` are made anew for each query. `folder` may be written to.
+    with the prefix `account.`. With a `folder`, which may be written to, it uses one processor, and rows are made anew for
+    each query.
     """
     import duckdb
 
@@ -56,17 +56,19 @@ def open_views(
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")  # every row knows its place
-    _load(connection, parts, by_scope)
-    _load_venues(connection, venues, by_scope)
+    stated = {path for part in parts for path in part.stated}
     if folder is not None:
+        connection.execute("SET threads = 1")
         connection.execute("SET allowed_directories = [$1]", [str(folder)])
+    _load(connection, parts, by_scope, stated)
+    _load_venues(connection, venues, by_scope)
     for statement in _LOCKED:
         connection.execute(statement)
-    _effective(connection, "venue", by_scope["venue"], now)
-    _effective(connection, "account", by_scope["account"], now)
+    _effective(connection, "venue", by_scope["venue"], now, stated)
+    _effective(connection, "account", by_scope["account"], now, stated)
     for scope in LISTS:
         if by_scope[scope]:
-            make_rows(connection, scope, by_scope[scope], "TABLE" if kept else "VIEW")
+            make_rows(connection, scope, by_scope[scope], "TABLE" if folder is None else "VIEW")
     return connection
 
 
@@ -75,12 +77,15 @@ def _struct(facts: list[Fact]) -> str:
     return f"STRUCT({', '.join([*fields, f'{UNKNOWN_MARK} VARCHAR[]'])})"
 
 
-def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]]) -> None:
-    """The tables `docs` and, of each row scope with facts, `seen_<scope>`: what was read, as it was given."""
-    account = [fact for fact in by_scope["account"] if fact.name != "name"]
+def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]], stated: set[str]) -> None:
+    """The table `docs` and, of each row scope with facts, `seen_<scope>`: what was read, as it was given. What no document
+    states takes no room.
+    """
+    given = {scope: [fact for fact in facts if fact.path in stated] for scope, facts in by_scope.items()}
+    account = [fact for fact in given["account"] if fact.name != "name"]
     documents = {
         "account": _struct(account).replace("STRUCT(", "STRUCT(name VARCHAR, exchange VARCHAR, ", 1),
-        "venue": _struct(by_scope["venue"]),
+        "venue": _struct(given["venue"]),
         **dict.fromkeys(LISTS.values(), "INTEGER"),
         UNKNOWN_MARK: "VARCHAR[]",
         "problems": "STRUCT(reason VARCHAR, facts VARCHAR[])[]",
@@ -88,9 +93,15 @@ def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]
     }
     _read(connection, "docs", parts, DOCUMENTS, documents)
     for scope, key in LISTS.items():
-        if by_scope[scope]:
-            facts = {fact.name: SQL_TYPES[fact.kind] for fact in by_scope[scope]}
-            _read(connection, f"seen_{scope}", parts, key, {"n": "INTEGER", **facts, UNKNOWN_MARK: "VARCHAR[]"})
+        if not by_scope[scope]:
+            continue
+        facts = {fact.name: SQL_TYPES[fact.kind] for fact in by_scope[scope]} | {UNKNOWN_MARK: "VARCHAR[]"}
+        read = {name: type_ for name, type_ in facts.items() if f"{scope}.{name}" in stated}
+        _read(connection, f"read_{scope}", parts, key, {"n": "INTEGER", **read})
+        columns = ", ".join(
+            f'"{name}"' if name in read else f'NULL::{type_} AS "{name}"' for name, type_ in facts.items()
+        )
+        connection.execute(f"CREATE VIEW seen_{scope} AS SELECT doc, n, {columns} FROM read_{scope}")  # noqa: S608
 
 
 def _read(connection: Any, table: str, parts: Sequence[Part], key: str, columns: Mapping[str, str]) -> None:
@@ -121,9 +132,9 @@ def _load_venues(connection: Any, venues: Mapping[str, Mapping[str, Any]], by_sc
         connection.execute(f"INSERT INTO catalogue VALUES {marks}", [value for row in rows for value in row])  # noqa: S608
 
 
-def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime) -> None:
+def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime, stated: set[str]) -> None:
     """The table of `scope`, one row a document: given, else from the venue file, else derived, level by level."""
-    given = [f'{_given(scope, fact)} AS "{fact.name}"' for fact in facts]
+    given = [f'{_given(scope, fact, stated)} AS "{fact.name}"' for fact in facts]
     extra = [f"TIMESTAMPTZ '{format_time(now)}' AS now_", *_COUNTS] if scope == "account" else []
     if scope == "account" and any(fact.name == "last_small_withdrawal_at" for fact in facts):
         extra.append(_LAST_ARRIVAL)  # its columns are read only where it is needed
@@ -140,7 +151,22 @@ def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime) ->
         )
         joined = "" if scope == "venue" else " JOIN venue ON venue.doc = account.doc"
         query = f"SELECT {scope}.* REPLACE ({changed}) FROM ({query}) AS {scope}{joined}"  # noqa: S608
-    connection.execute(f"CREATE TABLE {scope} AS {query}")
+    nobody = [fact for fact in facts if _unsaid(fact, stated)]
+    kept = f" EXCLUDE ({', '.join(_column(fact) for fact in nobody)})" if nobody else ""
+    connection.execute(f"CREATE TABLE known_{scope} AS SELECT {scope}.*{kept} FROM ({query}) AS {scope}")  # noqa: S608
+    columns = "".join(f", NULL::{SQL_TYPES[fact.kind]} AS {_column(fact)}" for fact in nobody)
+    connection.execute(f"CREATE VIEW {scope} AS SELECT *{columns} FROM known_{scope}")  # noqa: S608
+
+
+def _unsaid(fact: Fact, stated: set[str]) -> bool:
+    """Whether nothing can say it: then it takes no room, and what depends on it is unknown before a row is read."""
+    return (
+        fact.path not in stated and fact.path not in DERIVED and not fact.by & {"venue"} and fact.path != "account.name"
+    )
+
+
+def _column(fact: Fact) -> str:
+    return f'"{fact.name}"'
 
 
 def _until(fact: str) -> str:
@@ -170,10 +196,10 @@ _LAST_ARRIVAL = (
 )
 
 
-def _given(scope: str, fact: Fact) -> str:
+def _given(scope: str, fact: Fact, stated: set[str]) -> str:
     if fact.path == "account.name":
         return "d.account.name"
-    own = f'd.{scope}."{fact.name}"'
+    own = f'd.{scope}."{fact.name}"' if fact.path in stated else f"NULL::{SQL_TYPES[fact.kind]}"
     if "venue" not in fact.by:
         return own
     policy = f'c."{fact.path}"'

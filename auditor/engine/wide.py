@@ -6,16 +6,17 @@ of contract 7 in SQL. Nothing here is one Python object a subject.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from auditor.engine import wide_bits
 from auditor.engine.evaluate import IDENTITY, refused, risk, source
 from auditor.engine.tables import Part
 from auditor.engine.views import open_views
-from auditor.engine.wide_score import CODES, judged, name_of
+from auditor.engine.wide_score import judged, name_of
 from auditor.model.facts import LISTS, SCOPES, catalogue, format_time
 from auditor.model.normalise import short_id
 from auditor.model.report import Outcome
@@ -74,14 +75,16 @@ class Wide:
         needed |= {f"{scope}.{name}" for scope, of_scope in self.rules.items() if of_scope for name in IDENTITY[scope]}
         self._broken: set[str] = set()
         try:
-            self._connection = open_views(parts, now, needed, venues, kept=False, folder=folder)
+            self._connection = open_views(parts, now, needed, venues, folder=folder)
             values = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
             self._connection.execute(f"CREATE TYPE outcome AS ENUM ({values})")
             for scope, of_scope in self.rules.items():
                 if of_scope:
                     self._judge(scope, of_scope, format_time(now))
             self._connection.execute(f"CREATE TABLE judged AS {judged(self.rules)}")
-            self._connection.execute("DROP TABLE docs; DROP TABLE account; DROP TABLE venue")
+            self._connection.execute(
+                "DROP TABLE docs; DROP TABLE known_account CASCADE; DROP TABLE known_venue CASCADE"
+            )
         except duckdb.Error as error:
             raise refused(error) from None
 
@@ -99,17 +102,18 @@ class Wide:
         number = "n, unseen" if scope in LISTS else "0 AS n, FALSE AS unseen"
         shown = "".join(f', {scope}."{name}" AS "shown_{name}"' for name in IDENTITY[scope])
         head, tail = f"SELECT {scope}.doc, {number}{shown}", f"FROM {source(scope, now)}"
+        kept = ", ".join(["doc, n, unseen", *(f'"shown_{name}"' for name in IDENTITY[scope])])
+        words = f"CREATE TABLE outcome_{scope} AS SELECT {kept}{wide_bits.packed(rules)} FROM"
         try:
-            self._connection.execute(f"CREATE TABLE outcome_{scope} AS {head}, {', '.join(said)} {tail}")
+            self._connection.execute(f"{words} ({head}, {', '.join(said)} {tail})")
         except duckdb.Error:
             said = [self._alone(rule, number, tail) for number, rule in enumerate(rules)]
-            self._connection.execute(f"CREATE TABLE outcome_{scope} AS {head}, {', '.join(said)} {tail}")
+            self._connection.execute(f"{words} ({head}, {', '.join(said)} {tail})")
         if scope in LISTS:
-            self._connection.execute(f"DROP TABLE IF EXISTS seen_{scope} CASCADE")
-        codes = [_most(scope, self._code(rule, number)) for number, rule in enumerate(rules)]
-        worst = ", ".join(f"{code}::TINYINT AS {name_of(rule)}" for rule, code in zip(rules, codes, strict=True))
-        grouped = " GROUP BY doc" if scope in LISTS else ""
-        self._connection.execute(f"CREATE TABLE worst_{scope} AS SELECT doc, {worst} FROM outcome_{scope}{grouped}")  # noqa: S608
+            self._connection.execute(f"DROP TABLE IF EXISTS read_{scope} CASCADE")
+        self._connection.execute(
+            f"CREATE TABLE worst_{scope} AS SELECT doc, {wide_bits.worst(rules)} FROM outcome_{scope} GROUP BY doc"  # noqa: S608
+        )
 
     def _alone(self, rule: Rule, number: int, tail: str) -> str:
         import duckdb
@@ -122,19 +126,10 @@ class Wide:
             return f"NULL::BOOLEAN AS r{number}, FALSE AS w{number}"
         return said
 
-    def _code(self, rule: Rule, number: int) -> str:
-        unknown = CODES[Outcome.ERROR if rule.id in self._broken else Outcome.UNKNOWN]
-        return f"CASE WHEN r{number} THEN 4 WHEN r{number} IS NULL THEN {unknown} WHEN w{number} THEN 0 ELSE 1 END"
-
     def tally(self, floor: float) -> Tally:
         """What is said of all accounts together. Of less coverage than `floor` no grade is counted."""
         ask = self._connection.execute
         rules = [rule for scope in SCOPES for rule in self.rules[scope]]
-        outcomes = {code: outcome for outcome, code in CODES.items()}
-        by_rule = {}
-        for rule in rules:
-            found = ask(f"SELECT {name_of(rule)}, count(*) FROM judged GROUP BY 1").fetchall()  # noqa: S608  (our own names)
-            by_rule[rule.id] = {outcomes[code]: count for code, count in found}
         counted = f"count(*), count_if(incomplete), count_if(coverage < {floor!r}), min(coverage)"
         accounts, incomplete, thin, coverage = ask(f"SELECT {counted} FROM judged").fetchone()  # noqa: S608
         graded = f"SELECT grade, count(*) FROM judged WHERE coverage >= {floor!r} GROUP BY 1 ORDER BY 1"  # noqa: S608
@@ -149,14 +144,40 @@ class Wide:
             incomplete=incomplete,
             thin=thin,
             subjects=subjects,
-            rules=by_rule,
+            rules=self._by_rule(accounts),
             grades=dict(grades),
             coverage=coverage,
             worst=self._worst(sorted(rules, key=lambda rule: (rule.severity.rank, rule.id))),
         )
 
+    def _numbered(self) -> Iterator[tuple[Rule, str, int]]:
+        """Every rule, what its words begin with in `judged`, and its number there."""
+        for scope, rules in self.rules.items():
+            for number, rule in enumerate(rules):
+                yield rule, f"{scope}_", number
+
+    def _by_rule(self, accounts: int) -> dict[str, dict[Outcome, int]]:
+        """How many of the accounts each rule says what of."""
+        counted = [
+            f"count_if({wide_bits.said(kind, number, scope)})"
+            for _, scope, number in self._numbered()
+            for kind in wide_bits.KINDS
+        ]
+        found = self._connection.execute(f"SELECT {', '.join(counted) or 0} FROM judged").fetchone()  # noqa: S608
+        each, said = iter(found), {}
+        for (rule, *_), fail, open_, passed in zip(self._numbered(), each, each, each, strict=False):
+            of_rule = {Outcome.FAIL: fail, self._open(rule): open_, Outcome.PASS: passed}
+            of_rule[Outcome.NOT_APPLICABLE] = accounts - fail - open_ - passed
+            said[rule.id] = {outcome: count for outcome, count in of_rule.items() if count}
+        return said
+
+    def _open(self, rule: Rule) -> Outcome:
+        """What it is called that a rule cannot be decided."""
+        return Outcome.ERROR if rule.id in self._broken else Outcome.UNKNOWN
+
     def _worst(self, rules: Sequence[Rule]) -> tuple[Standing, ...]:
-        said = ", ".join(f"{name_of(rule)} = 4" for rule in rules)
+        fails = {rule.id: wide_bits.said("fail", number, scope) for rule, scope, number in self._numbered()}
+        said = ", ".join(fails[rule.id] for rule in rules)
         rows = self._connection.execute(
             f"SELECT shown_account, shown_exchange, low, high, grade, {said} FROM judged "  # noqa: S608
             f"WHERE low IS NOT NULL ORDER BY low, high, shown_account, doc LIMIT {WORST}"
@@ -175,10 +196,9 @@ class Wide:
 
     def write(self) -> list[Path]:
         """Parquet files: `accounts` with a score and an outcome a rule, and one a list, of the subjects that fail or are
-        unknown: TRUE is a fail, null unknown, FALSE neither. No personal data, no whole public id.
+        unknown. No personal data, no whole public id.
         """
-        rules = [rule for scope in SCOPES for rule in self.rules[scope]]
-        spelled = "".join(f", {_outcome(name_of(rule))} AS {name_of(rule)}" for rule in rules)
+        spelled = "".join(f", {self._outcome(*one, 'pass')} AS {name_of(one[0])}" for one in self._numbered())
         self._mask("judged", ("account", "exchange"))
         written = [
             self._copy(
@@ -193,14 +213,27 @@ class Wide:
             texts = [name for name in IDENTITY[scope] if catalogue()[f"{scope}.{name}"].kind == "text"]
             self._mask(f"outcome_{scope}", texts)
             names = "".join(f', o."shown_{name}" AS "{name}"' for name in IDENTITY[scope])
-            said = "".join(f", o.r{number} AS {name_of(rule)}" for number, rule in enumerate(self.rules[scope]))
-            some = " OR ".join(f"o.r{number} IS DISTINCT FROM FALSE" for number in range(len(self.rules[scope])))
+            said = "".join(
+                f", {self._outcome(rule, 'o.', number, 'beside')} AS {name_of(rule)}"
+                for number, rule in enumerate(self.rules[scope])
+            )
+            some = " OR ".join(f"o.fail_{word} | o.open_{word} <> 0" for word in wide_bits.words(self.rules[scope]))
             query = (
                 f"SELECT shown_account AS account, shown_exchange AS exchange, o.unseen{names}{said} "  # noqa: S608
-                f"FROM outcome_{scope} o JOIN judged USING (doc) WHERE {some} ORDER BY o.doc, o.n"
+                f"FROM outcome_{scope} o JOIN judged USING (doc) WHERE {some}"
             )
             written.append(self._copy(key, query))
         return written
+
+    def _outcome(self, rule: Rule, prefix: str, number: int, third: str) -> str:
+        """What a rule says of a row by its words: those that fail, those that are open and a `third` kind."""
+        named = {"pass": Outcome.PASS, "beside": Outcome.NOT_APPLICABLE}
+        said = {"fail": Outcome.FAIL, "open": self._open(rule), third: named.pop(third)}
+        cases = [
+            f"WHEN {wide_bits.said(kind, number, prefix)} THEN '{one.value}'::outcome" for kind, one in said.items()
+        ]
+        (rest,) = named.values()
+        return f"CASE {' '.join(cases)} ELSE '{rest.value}'::outcome END"
 
     def _copy(self, table: str, query: str) -> Path:
         path = self._folder / f"{table}.parquet"
@@ -226,13 +259,3 @@ class Wide:
 
 def _shown(name: str, text: str) -> str:
     return short_id(text) if name == "masked_id" else shortened(text, limit=_LONGEST)
-
-
-def _most(scope: str, code: str) -> str:
-    """Of an account that has many subjects the worst counts."""
-    return f"max({code})" if scope in LISTS else f"({code})"
-
-
-def _outcome(column: str) -> str:
-    said = " ".join(f"WHEN {column} = {code} THEN '{one.value}'" for one, code in CODES.items())
-    return f"(CASE {said} END)::outcome"

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from auditor.engine import score
-from auditor.model.facts import SCOPES
-from auditor.model.report import Outcome
+from auditor.engine import score, wide_bits
 from auditor.model.rule import Rule, Severity
 
-CODES = {Outcome.FAIL: 4, Outcome.ERROR: 3, Outcome.UNKNOWN: 2, Outcome.PASS: 1, Outcome.NOT_APPLICABLE: 0}
-_OPEN = (CODES[Outcome.ERROR], CODES[Outcome.UNKNOWN])
+_COUNTED = {"fails": ("fail",), "open": ("open",), "all": ("fail", "open", "pass")}
+_KEPT = "doc, shown_account, shown_exchange, incomplete, low, high, coverage"
 _GRADE = "CASE WHEN low_letter = high_letter THEN low_letter ELSE low_letter || '-' || high_letter END AS grade"
 
 
 def judged(by_scope: Mapping[str, Sequence[Rule]]) -> str:
-    """The query of the table `judged`, over `worst_<scope>`: a row an account, the outcome of each rule (0 where it has no subject), and its score."""
-    rules = [rule for scope in SCOPES for rule in by_scope[scope]]
-    joined = " ".join(f"LEFT JOIN worst_{scope} USING (doc)" for scope in SCOPES if by_scope[scope])
-    filled = "".join(f", coalesce({name}, 0)::TINYINT AS {name}" for name in map(name_of, rules))
-    weighed = {one: [name_of(rule) for rule in rules if rule.severity is one] for one in Severity}
+    """The query of the table `judged`, over `worst_<scope>`: a row an account, its score, and of each scope the words of
+    the rules that certainly fail, else are open, else pass: a bit in one of them at most.
+    """
+    scopes = {scope: rules for scope, rules in by_scope.items() if rules}
+    joined = " ".join(f"LEFT JOIN worst_{scope} USING (doc)" for scope in scopes)
+    said = [
+        (scope, kind, word)
+        for scope, rules in scopes.items()
+        for word in wide_bits.words(rules)
+        for kind in wide_bits.KINDS
+    ]
+    words = [f"{scope}_{kind}_{word}" for scope, kind, word in said]
+    filled = "".join(f", {_worst(*one)}" for one in said)
     counts = ", ".join(
-        f"{_count(names, condition)} AS {what}_{one.value}"
-        for one, names in weighed.items()
-        for what, condition in (("fails", "= 4"), ("open", f"IN {_OPEN}"), ("all", "> 0"))
+        f"{_count(scopes, kinds, one)} AS {what}_{one.value}" for one in Severity for what, kinds in _COUNTED.items()
     )
     whole = (
         "SELECT d.doc, d.account.name AS shown_account, d.account.exchange AS shown_exchange, "  # noqa: S608
@@ -38,7 +42,7 @@ def judged(by_scope: Mapping[str, Sequence[Rule]]) -> str:
         f"CASE WHEN total > 0 THEN 1 - undecided / total END AS coverage FROM ({weights})"
     )
     lettered = f"SELECT *, {_letter('low')} AS low_letter, {_letter('high')} AS high_letter FROM ({scored})"  # noqa: S608
-    return f"SELECT *, {_GRADE} FROM ({lettered})"  # noqa: S608
+    return f"SELECT {', '.join([_KEPT, _GRADE, *words])} FROM ({lettered})"  # noqa: S608
 
 
 def name_of(rule: Rule) -> str:
@@ -46,8 +50,19 @@ def name_of(rule: Rule) -> str:
     return f'"{rule.id}"'
 
 
-def _count(names: Sequence[str], condition: str) -> str:
-    return "(" + (" + ".join(f"({name} {condition})::SMALLINT" for name in names) or "0") + ")"
+def _worst(scope: str, kind: str, word: int) -> str:
+    worse = {"fail": "", "open": f" & ~fail_{word}", "pass": f" & ~fail_{word} & ~open_{word}"}[kind]
+    names = f"worst_{scope}.{kind}_{word}{worse.replace('~', f'~worst_{scope}.')}"
+    return f"coalesce({names}, 0) AS {scope}_{kind}_{word}"
+
+
+def _count(scopes: Mapping[str, Sequence[Rule]], kinds: Sequence[str], severity: Severity) -> str:
+    weighed = {
+        scope: [number for number, rule in enumerate(rules) if rule.severity is severity]
+        for scope, rules in scopes.items()
+    }
+    found = [wide_bits.count(kind, numbers, f"{scope}_") for kind in kinds for scope, numbers in weighed.items()]
+    return f"({' + '.join(found)})"
 
 
 def _product(*counted: str) -> str:

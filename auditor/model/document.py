@@ -7,9 +7,9 @@ itself: times of unusual spelling, and keys that stand twice in one table. A tes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from auditor.errors import Fault
@@ -37,23 +37,24 @@ def fillable(fact: Fact) -> bool:
     return bool(fact.by & {"derived", "venue"})
 
 
-@cache
-def decoder(*, nulls: bool = False) -> Any:
+@lru_cache(maxsize=16)
+def decoder(*, nulls: bool = False, only: frozenset[str] | None = None) -> Any:
     """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart.
 
-    With `nulls` every key may hold one, which then says no more than that the key is absent. `doc`, and `n` of a row, are for
-    whoever numbers what was decoded; a document that brings them is not well-formed.
+    With `nulls` every key may hold one, which then says no more than that the key is absent. With `only` it knows no other
+    facts than these paths, which is faster the fewer they are. `doc`, and `n` of a row, are for whoever numbers what was
+    decoded; a document that brings them is not well-formed.
     """
     import msgspec
 
     unset = msgspec.UNSET
     named = _annotated(str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME))
-    account = _table("account", (("name", named), ("exchange", named)), nulls=nulls)
-    rows = [(key, list.__class_getitem__(_table(scope, nulls=nulls)), unset) for scope, key in LISTS.items()]
+    account = _table("account", (("name", named), ("exchange", named)), nulls=nulls, only=only)
+    rows = [(key, list.__class_getitem__(_table(scope, nulls=nulls, only=only)), unset) for scope, key in LISTS.items()]
     source = _source(nulls=nulls)
     fields = [
         *rows,
-        ("venue", _table("venue", nulls=nulls), unset),
+        ("venue", _table("venue", nulls=nulls, only=only), unset),
         ("sources", dict.__class_getitem__((_sourced(), source | None if nulls else source)), unset),
         ("problems", list.__class_getitem__(_problem(nulls=nulls)), unset),
     ]
@@ -73,18 +74,31 @@ def decoder(*, nulls: bool = False) -> Any:
     return msgspec.json.Decoder(document)
 
 
+def stated(decoded: Sequence[Any]) -> Iterator[str]:
+    """The paths of the facts that documents as a decoder without `only` read them state anywhere."""
+    import msgspec
+
+    held = {"account": [one.account for one in decoded], "venue": [one.venue for one in decoded if one.venue]}
+    held |= {scope: [row for one in decoded for row in getattr(one, key) or ()] for scope, key in LISTS.items()}
+    for scope, tables in held.items():
+        for name in of_scope(scope):
+            if any(getattr(table, name) is not msgspec.UNSET for table in tables):
+                yield f"{scope}.{name}"
+
+
 def _or_absent(known: Any, *, nulls: bool) -> Any:
     import msgspec
 
     return known | msgspec.UnsetType | None if nulls else known | msgspec.UnsetType
 
 
-def _table(scope: str, named: tuple[Any, ...] = (), *, nulls: bool) -> Any:
+def _table(scope: str, named: tuple[Any, ...] = (), *, nulls: bool, only: frozenset[str] | None) -> Any:
     """The facts of a scope; rows of a list have room for two numbers."""
     import msgspec
 
     unset = msgspec.UNSET
-    known = [fact for fact in of_scope(scope).values() if not named or fact.name != "name"]
+    known = [fact for fact in of_scope(scope).values() if only is None or fact.path in only]
+    known = [fact for fact in known if not named or fact.name != "name"]
     facts = [(fact.name, _python_type(fact, nulls=nulls), unset) for fact in known]
     place = _or_absent(int, nulls=False)
     numbers = [("doc", place, unset), ("n", place, unset)] if scope in LISTS else []

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from auditor.engine import files, intake, lines
 from auditor.engine.evaluate import Evaluation
+from auditor.engine.files import Batch
 from auditor.engine.intake import Evidence
 from auditor.engine.tables import Part
 from auditor.errors import Fault, InputError
@@ -141,7 +142,7 @@ def test_both_paths_agree(chance: random.Random) -> None:
             line = spelled(one, chance)
             before = len(fast)
             with fast._part() as part:
-                taken = lines.taken(line, part)
+                taken = lines.taken(Batch(lines=line, first=1, count=1), part)
             assert len(fast) == before + taken
             if not taken:
                 continue
@@ -164,7 +165,7 @@ def test_the_fast_path_is_taken(tmp_path: Path) -> None:
         one = _without_nulls(valid(chance))
         one["sources"]["account.kind"].pop("expires", None)
         with Part(folder=tmp_path) as part:
-            taken += lines.taken(json.dumps(one).encode(), part)
+            taken += lines.taken(Batch(lines=json.dumps(one).encode(), first=1, count=1), part)
     assert taken == 100
 
 
