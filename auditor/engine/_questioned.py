@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from auditor.engine.columns import part_of
 from auditor.engine.question import FINDING, MEGABYTES, MOST_ROWS, SECONDS
-from auditor.engine.tables import Part
 from auditor.engine.views import open_views
 from auditor.model.facts import LISTS, SCOPES, Fact, catalogue, parse_time
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 def _loaded(request: dict[str, Any]) -> Any:
     """A locked connection that holds the tables, and nothing of ours besides."""
-    parts = [Part(**{**part, "folder": Path(part["folder"])}) for part in request["parts"]]
+    parts = [part_of(told) for told in request["parts"]]
     now = parse_time(request["now"])
     assert now is not None
     connection = open_views(parts, now, catalogue(), request["venues"])

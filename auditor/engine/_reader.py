@@ -23,11 +23,5 @@ def main() -> None:
         faults = lines.read(Path(path), Span(start=int(start), end=int(end)), part, now)
     except InputError as error:
         faults = list(error.faults)
-    told = {
-        "count": part.count,
-        "longest": part.longest,
-        "exchanges": sorted(part.exchanges),
-        "stated": sorted(part.stated),
-        "faults": [(fault.line, fault.message, fault.hint) for fault in faults],
-    }
+    told = {**part.told(), "faults": [(fault.line, fault.message, fault.hint) for fault in faults]}
     sys.stdout.write(json.dumps(told))

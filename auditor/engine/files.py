@@ -171,7 +171,7 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
     return yamlio.Document(file=file, value=value, lines={(): number})
 
 
-def rows(path: Path) -> Iterator[Batch]:
+def rows(path: Path, first: int = 0, most: int | None = None) -> Iterator[Batch]:
     """The rows of a Parquet file as lines of JSON, some hundred at a time. What is no JSON document yet is a null, which
     stands for an absent key: the format cannot tell them apart (`document_of`).
     """
@@ -179,31 +179,48 @@ def rows(path: Path) -> Iterator[Batch]:
 
     if not os.access(path, os.R_OK):
         raise refusal(path, "cannot be read: no such file, or not yours to read")
-    literal = _GLOB.sub(r"[\g<0>]", str(path))
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        size = path.stat().st_size
-        [(values, unpacked)] = connection.execute(_UNPACKED, [literal]).fetchall()
-        if values > _MOST_VALUES + 4 * size or unpacked > _MOST_UNPACKED + 100 * size:
-            raise _bomb(path)
-        found = connection.execute("SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t", [literal])
-        number, spelled = 1, 0
+        unpacked(connection, path)
+        some = "" if most is None else f"WHERE file_row_number BETWEEN {first} AND {first + most - 1}"
+        query = f"SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t {some}"  # noqa: S608  (numbers)
+        found = connection.execute(query, [literal(path)])
+        number, spelled = first + 1, 0
         while batch := found.fetchmany(_ROWS):
             text = "\n".join(row for (row,) in batch).encode("utf-8", "replace")
             spelled += len(text)
-            if spelled > _MOST_UNPACKED + 200 * size:  # what a file says of itself need not be so
-                raise _bomb(path)
+            if spelled > most_unpacked(path):  # what a file says of itself need not be so
+                raise bomb(path)
             yield Batch(lines=_SPELLED_TIME.sub(rb'"\1T\2Z"', text), first=number, count=len(batch))
             number += len(batch)
     except (duckdb.Error, ValueError) as error:
-        first = printable((str(error).splitlines() or [type(error).__name__])[0], limit=120)
-        raise refusal(path, f"is not a readable Parquet file: {first}") from None
+        said = printable((str(error).splitlines() or [type(error).__name__])[0], limit=120)
+        raise refusal(path, f"is not a readable Parquet file: {said}") from None
     finally:
         connection.close()
 
 
-def _bomb(path: Path) -> InputError:
+def literal(path: Path) -> str:
+    """A path that DuckDB takes as it is, whatever characters are in it."""
+    return _GLOB.sub(r"[\g<0>]", str(path))
+
+
+def unpacked(connection: Any, path: Path) -> None:
+    """Raises InputError where a Parquet file says of itself that it is far more than it looks."""
+    size = path.stat().st_size
+    [(values, bytes_)] = connection.execute(_UNPACKED, [literal(path)]).fetchall()
+    if values > _MOST_VALUES + 4 * size or bytes_ > _MOST_UNPACKED + 100 * size:
+        raise bomb(path)
+
+
+def most_unpacked(path: Path) -> int:
+    """Bytes of text that a Parquet file may turn out to hold."""
+    return _MOST_UNPACKED + 200 * path.stat().st_size
+
+
+def bomb(path: Path) -> InputError:
+    """The error for a file that unpacks to far more than it is."""
     return refusal(path, "unpacks to far more than it is", "is this the file you meant?")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from auditor import yamlio
-from auditor.engine import lines
+from auditor.engine import lines, parquet
 from auditor.engine.files import Span, each, line_of, processors, refusal, spans
 from auditor.engine.tables import Part
 from auditor.errors import Fault, InputError
@@ -110,11 +110,14 @@ class Evidence:
         if suffix == ".jsonl":
             return self._add_lines(path)
         if suffix == ".parquet":
+            if found := parquet.ranges(path, self._folder()):
+                self.parts += found
+                return []
             self.parts.append(Part(folder=self._folder(), nulls=True))
             return lines.read_rows(path, self.parts[-1], self.now)
         if suffix in {".json", ".yaml", ".yml"}:
-            found = (one for read in yamlio.read_all(path) for one in each(read))
-            return lines.check_all(found, self._part(), self.now)
+            each_ = (one for read in yamlio.read_all(path) for one in each(read))
+            return lines.check_all(each_, self._part(), self.now)
         hint = "evidence comes as .json, .yaml, .jsonl or .parquet"
         raise refusal(path, f"has the unknown suffix {suffix or 'none'}", hint)
 

@@ -51,7 +51,7 @@ def ask(
         raise UsageError(f"the question has more than {LONGEST} characters")
     request = {
         "sql": sql,
-        "parts": told(evidence),
+        "parts": [part.told() for part in evidence.parts],
         "now": format_time(evidence.now),
         "venues": venues,
         "findings": list(findings),
@@ -60,14 +60,6 @@ def ask(
     if "error" in answer:
         raise UsageError(f"the question was refused: {printable(answer['error'], limit=400)}", hint=answer.get("hint"))
     return Answer(columns=tuple(answer["columns"]), rows=tuple(map(tuple, answer["rows"])), more=answer["more"])
-
-
-def told(evidence: Evidence) -> list[dict[str, Any]]:
-    """Where the child finds the evidence."""
-    return [
-        {"folder": str(part.folder), "count": part.count, "longest": part.longest, "stated": sorted(part.stated)}
-        for part in evidence.parts
-    ]
 
 
 def _told(request: bytes, folder: Path) -> dict[str, Any]:

@@ -17,6 +17,11 @@ from auditor.engine.files import without_nulls
 from auditor.model.facts import LISTS
 
 DOCUMENTS = "documents"
+_SMALLEST_BUFFER = 2**18  # bytes; DuckDB reads a file in parallel by buffers of this order
+Columns = Mapping[str, str | Mapping[str, str]]
+"""Columns of a table -> their SQL types; a struct as its fields."""
+Relation = tuple[str, str]
+"""A query, and what it reads as its only parameter."""
 TABLES = (DOCUMENTS, *LISTS.values())
 _QUOTES_OF_A_NUMBER = 2  # around its name
 
@@ -29,7 +34,7 @@ class Part:
     count: int = 0
     exchanges: set[str] = field(default_factory=set)
     stated: set[str] = field(default_factory=set)
-    """The facts that some document states, by path, and marks of a null by scope; there may be fewer, never more."""
+    """Every fact that some document states, by path, and `scope.unknown` where a row marks a null."""
     longest: int = 0
     """Bytes of the longest line, at most."""
     nulls: bool = False
@@ -47,6 +52,26 @@ class Part:
     def path(self, table: str) -> Path:
         """Where a table is; one without rows has no file."""
         return self.folder / f"{table}.jsonl"
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(path.stat().st_size for table in TABLES if (path := self.path(table)).exists())
+
+    def relation(self, table: str, columns: Columns) -> Relation | None:
+        """The rows of a table with the number of their document, `doc`, and these columns. None where there are none."""
+        if not self.path(table).exists():
+            return None
+        spelled = {"doc": "INTEGER", **{name: sql_type(type_) for name, type_ in columns.items()}}
+        listed = ", ".join(f"\"{name}\": '{type_}'" for name, type_ in spelled.items())
+        largest = max(3 * self.longest, _SMALLEST_BUFFER)  # 1e15 is spelled 1000000000000000.0
+        form = f"format = 'newline_delimited', columns = {{{listed}}}, maximum_object_size = {largest}"
+        return f"SELECT * FROM read_json($1, {form})", str(self.path(table))  # noqa: S608  (our own names)
+
+    def told(self) -> dict[str, Any]:
+        """What another process has to know of it to read it, as JSON."""
+        kept = {"folder": str(self.folder), "count": self.count, "longest": self.longest, "nulls": self.nulls}
+        return {**kept, "exchanges": sorted(self.exchanges), "stated": sorted(self.stated)}
 
     def add(self, normal: Mapping[str, Any]) -> None:
         """Appends a normalised document."""
@@ -120,6 +145,14 @@ class Part:
             if table not in self._streams:
                 self._streams[table] = self._open.enter_context(self.path(table).open("ab"))
             self._streams[table].write(text)
+
+
+def sql_type(type_: str | Mapping[str, str]) -> str:
+    """A column's type as SQL."""
+    if isinstance(type_, str):
+        return type_
+    fields = (f'"{name}" {of_it}' for name, of_it in type_.items())
+    return f"STRUCT({', '.join(fields)})"
 
 
 def _unnumbered(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from typing import Any
 from auditor.engine.derived import DERIVED, LOOKED_THROUGH, closure
 from auditor.engine.rows import make_rows
 from auditor.engine.spelled import ASKED, NAMED, SQL_TYPES, levels, problems
-from auditor.engine.tables import DOCUMENTS, Part
+from auditor.engine.tables import DOCUMENTS, Columns, Part, sql_type
 from auditor.model.facts import COMPLETENESS, LISTS, SCOPES, Fact, catalogue, format_time
 from auditor.model.normalise import UNKNOWN_MARK
 
-_SMALLEST_BUFFER = 2**18  # bytes; DuckDB reads a file in parallel by buffers of this order
 _BROKEN = "'malformed_response', 'implausible_response'"
 _DELIBERATE = "'not_exposed', 'not_collected', 'permission_denied', 'attestation_expired'"
 _LOCKED = (
@@ -72,20 +71,18 @@ def open_views(
     return connection
 
 
-def _struct(facts: list[Fact]) -> str:
-    fields = [f'"{fact.name}" {SQL_TYPES[fact.kind]}' for fact in facts]
-    return f"STRUCT({', '.join([*fields, f'{UNKNOWN_MARK} VARCHAR[]'])})"
+def _typed(facts: Iterable[Fact]) -> dict[str, str]:
+    return {fact.name: SQL_TYPES[fact.kind] for fact in facts}
 
 
 def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]], stated: set[str]) -> None:
     """The table `docs` and, of each row scope with facts, `seen_<scope>`: what was read, as it was given. What no document
     states takes no room.
     """
-    given = {scope: [fact for fact in facts if fact.path in stated] for scope, facts in by_scope.items()}
-    account = [fact for fact in given["account"] if fact.name != "name"]
-    documents = {
-        "account": _struct(account).replace("STRUCT(", "STRUCT(name VARCHAR, exchange VARCHAR, ", 1),
-        "venue": _struct(given["venue"]),
+    given = {scope: _typed(fact for fact in facts if fact.path in stated) for scope, facts in by_scope.items()}
+    documents: Columns = {
+        "account": {"exchange": "VARCHAR", **given["account"], "name": "VARCHAR"},
+        "venue": {**given["venue"], UNKNOWN_MARK: "VARCHAR[]"},  # a struct has to have something
         **dict.fromkeys(LISTS.values(), "INTEGER"),
         UNKNOWN_MARK: "VARCHAR[]",
         "problems": "STRUCT(reason VARCHAR, facts VARCHAR[])[]",
@@ -95,7 +92,7 @@ def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]
     for scope, key in LISTS.items():
         if not by_scope[scope]:
             continue
-        facts = {fact.name: SQL_TYPES[fact.kind] for fact in by_scope[scope]} | {UNKNOWN_MARK: "VARCHAR[]"}
+        facts = {**_typed(by_scope[scope]), UNKNOWN_MARK: "VARCHAR[]"}
         read = {name: type_ for name, type_ in facts.items() if f"{scope}.{name}" in stated}
         _read(connection, f"read_{scope}", parts, key, {"n": "INTEGER", **read})
         columns = ", ".join(
@@ -104,20 +101,15 @@ def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]
         connection.execute(f"CREATE VIEW seen_{scope} AS SELECT doc, n, {columns} FROM read_{scope}")  # noqa: S608
 
 
-def _read(connection: Any, table: str, parts: Sequence[Part], key: str, columns: Mapping[str, str]) -> None:
+def _read(connection: Any, table: str, parts: Sequence[Part], key: str, columns: Columns) -> None:
     """A table of the engine out of one of the evidence. Its documents are numbered through all parts."""
-    spelled = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
+    spelled = ", ".join(f'"{name}" {sql_type(type_)}' for name, type_ in columns.items())
     connection.execute(f"CREATE TABLE {table} (doc INTEGER, {spelled})")
-    listed = ", ".join(f"\"{name}\": '{type_}'" for name, type_ in {"doc": "INTEGER", **columns}.items())
     before = 0
     for part in parts:
-        if part.path(key).exists():
-            largest = max(3 * part.longest, _SMALLEST_BUFFER)  # 1e15 is spelled 1000000000000000.0
-            connection.execute(
-                f"INSERT INTO {table} SELECT * REPLACE (doc + {before} AS doc) FROM read_json("  # noqa: S608  (our own names)
-                f"$1, format = 'newline_delimited', columns = {{{listed}}}, maximum_object_size = {largest})",
-                [str(part.path(key))],
-            )
+        if found := part.relation(key, columns):
+            query, file = found
+            connection.execute(f"INSERT INTO {table} SELECT * REPLACE (doc + {before} AS doc) FROM ({query})", [file])  # noqa: S608
         before += part.count
 
 

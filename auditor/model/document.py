@@ -20,7 +20,7 @@ from auditor.yamlio import Document
 
 _TOP = ("schema", "collected_at", "account", *LISTS.values(), "venue", "sources", "problems")
 _SOURCE_KEYS = ("by", "ref", "at", "expires", "contradicts")
-_SOURCE_BY = ("api", "attest", "venue", "derived", "history", "local", "config", "document")
+SOURCE_BY = ("api", "attest", "venue", "derived", "history", "local", "config", "document")
 _PROBLEM_KEYS = ("endpoint", "reason", "detail", "facts")
 _LONGEST_SHOWN = 100
 LONGEST_NAME = 200
@@ -55,7 +55,7 @@ def decoder(*, nulls: bool = False, only: frozenset[str] | None = None) -> Any:
     fields = [
         *rows,
         ("venue", _table("venue", nulls=nulls, only=only), unset),
-        ("sources", dict.__class_getitem__((_sourced(), source | None if nulls else source)), unset),
+        ("sources", dict.__class_getitem__((Literal[sourced()], source | None if nulls else source)), unset),
         ("problems", list.__class_getitem__(_problem(nulls=nulls)), unset),
     ]
     document = msgspec.defstruct(
@@ -112,7 +112,7 @@ def _source(*, nulls: bool) -> Any:
     day = _annotated(str, msgspec.Meta(pattern=_PLAIN_DAY))
     texts = (("ref", str), ("contradicts", str), ("at", day), ("expires", day))
     optional = [(key, _or_absent(type_, nulls=nulls), msgspec.UNSET) for key, type_ in texts]
-    return msgspec.defstruct("Source", [("by", Literal[_SOURCE_BY]), *optional], forbid_unknown_fields=True)
+    return msgspec.defstruct("Source", [("by", Literal[SOURCE_BY]), *optional], forbid_unknown_fields=True)
 
 
 def _problem(*, nulls: bool) -> Any:
@@ -123,8 +123,9 @@ def _problem(*, nulls: bool) -> Any:
     return msgspec.defstruct("Problem", [("endpoint", str), ("reason", Reason), *optional], forbid_unknown_fields=True)
 
 
-def _sourced() -> Any:
-    return Literal[(*catalogue(), *_SOURCED)]
+def sourced() -> tuple[str, ...]:
+    """What a source may stand for."""
+    return (*catalogue(), *_SOURCED)
 
 
 def _python_type(fact: Fact, *, nulls: bool) -> Any:
@@ -238,8 +239,8 @@ def _source_faults(document: Document, sources: Any) -> Iterator[Fault]:
     for path, source in sources.items():
         if path not in catalogue() and path not in _SOURCED:
             yield document.fault(f"sources: {_unknown(path)}", "sources", path)
-        elif not isinstance(source, dict) or source.get("by") not in _SOURCE_BY:
-            yield document.fault(f"sources: {path} needs `by`, one of {', '.join(_SOURCE_BY)}", "sources", path)
+        elif not isinstance(source, dict) or source.get("by") not in SOURCE_BY:
+            yield document.fault(f"sources: {path} needs `by`, one of {', '.join(SOURCE_BY)}", "sources", path)
         else:
             yield from _strangers(document, source, _SOURCE_KEYS, "sources", path)
             for key in ("at", "expires"):

@@ -10,12 +10,19 @@ from typing import Any
 import duckdb
 import pytest
 
-from auditor.engine import files, lines
+from auditor.engine import files, lines, parquet
 from auditor.engine.intake import Evidence
 from auditor.errors import InputError
 
 from .invented import NOW
 from .test_intake_paths import valid
+
+
+@pytest.fixture(autouse=True, params=["by columns", "row by row"])
+def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be taken by its columns is read row by row all the same."""
+    monkeypatch.setattr(parquet, "_WORTH_A_LOOK", 0 if request.param == "by columns" else 2**60)
+
 
 _ROW = "SELECT 'auditor/evidence/1' AS schema, {{'name': 'a', 'exchange': 'okx'{account}}} AS account{more}"
 
@@ -156,6 +163,7 @@ def test_both_ways_to_read_a_row_agree(tmp_path: Path, monkeypatch: pytest.Monke
     with duckdb.connect() as connection:
         connection.execute(f"SET TimeZone = '{zone}'")
         connection.execute(f"COPY (SELECT * FROM read_json('{text}')) TO '{path}' (FORMAT parquet)")
+    monkeypatch.setattr(parquet, "_WORTH_A_LOOK", 2**60)
     monkeypatch.setattr(files, "_ROWS", 3)
     found = []
     taken: list[bool] = []

@@ -259,7 +259,7 @@ def scene(tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as listener, Evidence(NOW).add([DOCUMENT]) as evidence:
         listener.settimeout(0)
         request = {
-            "parts": question.told(evidence),
+            "parts": [part.told() for part in evidence.parts],
             "now": format_time(NOW),
             "venues": {"okx": {}},
             "findings": [FINDING],
