@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from auditor.engine.files import processors
 from auditor.engine.intake import Evidence
-from auditor.engine.tables import TABLES, Part
+from auditor.engine.tables import Part
 from auditor.engine.wide import WORST, Standing, Tally, Wide
 from auditor.errors import UsageError
 from auditor.exchanges import _venue
 from auditor.model.report import Outcome
 from auditor.model.rule import Rule
 
-GROUP = 256 * 2**20
-"""Bytes of evidence that are judged together; each processor needs as much memory or so, whatever the whole takes."""
+_Used = TypeVar("_Used")
+GROUP = 64 * 2**20
+"""Bytes of evidence. Smaller parts are judged together up to so many; a part is bounded where it is read, and so is the memory
+that a group needs on each processor, whatever the whole takes.
+"""
 TALLY = "tally.json"
 
 
@@ -32,24 +35,12 @@ def take(evidence: Evidence, rules: Sequence[Rule], folder: Path, *, floor: floa
     """Writes `accounts-0001.parquet`, `api_keys-0001.parquet` ... and `tally.json` into `folder`, which must be empty or
     not there yet, all of them or none. Accounts under the coverage `floor` get no letter. Raises UsageError, InputError.
     """
-    venues = {name: _venue.load(name).policy_facts() for name in sorted(evidence.exchanges & set(_venue.ids()))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty", hint="name a folder that is not there yet")
         with tempfile.TemporaryDirectory(prefix=".auditor-", dir=folder) as place:
-
-            def judge(number: int, parts: Sequence[Part]) -> Tally:
-                """One group, in a database of its own that uses one processor: they share nothing and wait for nobody."""
-                group = Path(place) / f"{number:04}"
-                group.mkdir()
-                with Wide(parts, evidence.now, rules, venues, group) as wide:
-                    wide.write()
-                    return wide.tally(floor)
-
-            with ThreadPoolExecutor(processors()) as crew:
-                tallies = list(crew.map(judge, count(1), _groups(evidence.parts)))
-            whole = merged(tallies)
+            whole = merged(each(evidence, rules, Path(place), lambda wide: _written(wide, floor)))
             (Path(place) / TALLY).write_text(json.dumps(as_table(whole), indent=1) + "\n")
             for path in sorted(Path(place).glob("*/*.parquet")):
                 path.rename(folder / f"{path.stem}-{path.parent.name}.parquet")
@@ -59,16 +50,36 @@ def take(evidence: Evidence, rules: Sequence[Rule], folder: Path, *, floor: floa
     return whole
 
 
+def _written(wide: Wide, floor: float) -> Tally:
+    wide.write()
+    return wide.tally(floor)
+
+
+def each(evidence: Evidence, rules: Sequence[Rule], place: Path, use: Callable[[Wide], _Used]) -> list[_Used]:
+    """What is made of each group of accounts, judged in a database of its own that uses one processor: they share nothing
+    and wait for nobody. `place` gets a folder a group. Raises InputError, OSError.
+    """
+    venues = {name: _venue.load(name).policy_facts() for name in sorted(evidence.exchanges & set(_venue.ids()))}
+
+    def judge(number: int, parts: Sequence[Part]) -> _Used:
+        folder = place / f"{number:04}"
+        folder.mkdir()
+        with Wide(parts, evidence.now, rules, venues, folder) as wide:
+            return use(wide)
+
+    with ThreadPoolExecutor(processors()) as crew:
+        return list(crew.map(judge, count(1), _groups(evidence.parts)))
+
+
 def _groups(parts: Sequence[Part]) -> Iterator[list[Part]]:
     group: list[Part] = []
     held = 0
     for part in parts:
-        size = sum(path.stat().st_size for table in TABLES if (path := part.path(table)).exists())
-        if group and held + size > GROUP:
+        if group and held + part.size > GROUP:
             yield group
             group, held = [], 0
         group.append(part)
-        held += size
+        held += part.size
     yield group
 
 

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from auditor import census
-from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
-from auditor.exchanges import _venue
+from auditor.engine.wide import Tally
 from auditor.model import document
 from auditor.model.report import Outcome
 from auditor.pipeline import rule_files
@@ -61,7 +60,7 @@ def against_pyarrow(keys: int = KEYS) -> float:
 
 def gigabytes(keys: int = KEYS) -> float:
     """The most memory that any process of a whole census holds: read, judged, scored and written."""
-    return _costs("census", keys).megabytes / 1000
+    return _costs("lines-written", keys).megabytes / 1000
 
 
 def _costs(what: str, keys: int) -> Cost:
@@ -87,18 +86,19 @@ def _pyarrow(place: Path) -> None:
 
 
 def _judged(path: Path) -> None:
-    rules = rule_files(None)
-    policies = {name: _venue.load(name).policy_facts() for name in EXCHANGES}
-    with Evidence(NOW).add_files([path]) as evidence, Evaluation(evidence, rules, policies) as evaluation:
-        counts = evaluation.counts()
-        keys = KEYS_EACH * len(evidence)
-    assert counts["key-trade-without-ip-binding"][Outcome.FAIL] > 0
-    assert sum(counts["key-unrecognised"].values()) >= keys
+    """To what each rule says of each subject, and to scores: in tables, as `auditor evaluate --outcomes` has them."""
+    with Evidence(NOW).add_files([path]) as evidence, tempfile.TemporaryDirectory() as place:
+        _check(census.merged(census.each(evidence, rule_files(None), Path(place), lambda wide: wide.tally(0.5))))
 
 
-def _census(place: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder, Evidence(NOW).add_files([place / "evidence.jsonl"]) as evidence:
-        tally = census.take(evidence, rule_files(None), Path(folder) / "out", floor=0.5)
+def _census(path: Path) -> None:
+    """The same, and written."""
+    with tempfile.TemporaryDirectory() as folder, Evidence(NOW).add_files([path]) as evidence:
+        _check(census.take(evidence, rule_files(None), Path(folder) / "out", floor=0.5))
+
+
+def _check(tally: Tally) -> None:
+    assert tally.rules["key-trade-without-ip-binding"][Outcome.FAIL] > 0
     assert tally.subjects["api_key"] == KEYS_EACH * tally.accounts
 
 
@@ -107,7 +107,8 @@ _WHAT = {
     "pyarrow": _pyarrow,
     "lines": lambda place: _judged(place / "evidence.jsonl"),
     "parquet": lambda place: _judged(place / "evidence.parquet"),
-    "census": _census,
+    "lines-written": lambda place: _census(place / "evidence.jsonl"),
+    "parquet-written": lambda place: _census(place / "evidence.parquet"),
 }
 
 

@@ -30,6 +30,10 @@ class Range(Part):
     def file(self) -> Path:
         return self.folder / FILE
 
+    def rows(self, file: str) -> str:
+        """What to select from, the file given as SQL."""
+        return f"read_parquet({file}) WHERE file_row_number BETWEEN {self.first} AND {self.first + self.count - 1}"
+
     @property
     def size(self) -> int:
         """Bytes, roughly: what these rows would be as lines is not known."""
@@ -37,7 +41,7 @@ class Range(Part):
 
     def relation(self, table: str, columns: Columns) -> Relation | None:
         """As `Part.relation`."""
-        read = f"read_parquet($1) WHERE file_row_number BETWEEN {self.first} AND {self.first + self.count - 1}"
+        read = self.rows("$1")
         doc = f"file_row_number - {self.first - 1} AS doc"
         if table == DOCUMENTS:
             shown = ", ".join(f'{self._document(name, type_)} AS "{name}"' for name, type_ in columns.items())

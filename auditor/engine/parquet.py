@@ -6,8 +6,10 @@ Whatever is not plain in one is for the careful look, row by row, and refused th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -37,31 +39,52 @@ def ranges(path: Path, folder: Path) -> list[Range]:
             return []
         shutil.copyfile(path, copy)
         with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
             files.unpacked(connection, path)
-            connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({quoted(files.literal(copy))})")  # noqa: S608
-            seen = plain(connection.execute("SELECT * FROM rows LIMIT 0"))
-            _check(connection, path, seen.wrong)
-            return list(_shared(connection, copy, seen))
+            seen = plain(connection.execute("SELECT * FROM read_parquet($1) LIMIT 0", [files.literal(copy)]))
+            bounds = list(_bounds(connection, copy))
+        found = [
+            Range(
+                folder=folder,
+                first=first,
+                count=end - first,
+                longest=size,
+                given=seen.given,
+                stated=set(seen.stated),
+                nulls=True,
+            )
+            for first, end, size in bounds
+        ]
+        with ThreadPoolExecutor(files.processors()) as crew:
+            unpacked = sum(crew.map(partial(_check, seen), found))
+        if unpacked > files.most_unpacked(path):
+            raise files.bomb(path)
+        return found
     copy.unlink(missing_ok=True)
     return []
 
 
-def _check(connection: Any, path: Path, queries: Iterable[str]) -> None:
-    """Raises OddError where a value is not plain, InputError where the whole is far more than it looks."""
+def _check(seen: Plain, part: Range) -> int:
+    """Bytes of text. Raises OddError where a value is not plain."""
+    import duckdb
+
     unpacked = 0
-    for query in queries:
-        wrong, held = connection.execute(query).fetchone()
-        unpacked += held
-        if unpacked > files.most_unpacked(path):
-            raise files.bomb(path)
-        if wrong:
-            raise OddError
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1; SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE VIEW rows AS SELECT * FROM {part.rows(quoted(files.literal(part.file)))}")  # noqa: S608
+        for table, look in seen.looks.items():
+            [(wrong, held)] = connection.execute(look.query(table)).fetchall()
+            unpacked += held
+            if wrong:
+                raise OddError
+        part.exchanges = {
+            name for (name,) in connection.execute("SELECT DISTINCT account.exchange FROM rows").fetchall()
+        }
+    return unpacked
 
 
-def _shared(connection: Any, copy: Path, seen: Plain) -> Iterator[Range]:
-    """As far as it is worth one for each processor, and in bounded ranges; their bounds are those of groups of rows if some
-    are near, because a group is unpacked by each range that has a row of it.
+def _bounds(connection: Any, copy: Path) -> Iterator[tuple[int, int, int]]:
+    """The first row, the one after the last, and bytes: as many ranges as it is worth for each processor, and bounded ones.
+    They end with groups of rows if some are near, because a group is unpacked by each range that has a row of it.
     """
     groups = connection.execute(_GROUPS, [files.literal(copy)]).fetchall()
     ends = list(accumulate(rows for rows, _ in groups))
@@ -70,13 +93,9 @@ def _shared(connection: Any, copy: Path, seen: Plain) -> Iterator[Range]:
     size = _BYTES_A_VALUE * sum(values for _, values in groups)
     shares = max(1, min(size // _WORTH_A_RANGE, files.processors()), -(-size // _MOST_A_RANGE))
     each = ends[-1] / shares
-    bounds = {0, ends[-1]}
+    found = {0, ends[-1]}
     for number in range(1, shares):
         near = min(ends, key=lambda end: abs(end - each * number))
-        bounds.add(near if abs(near - each * number) < each * _NEAR else round(each * number))
-    exchanges = {name for (name,) in connection.execute("SELECT DISTINCT account.exchange FROM rows").fetchall()}
-    for first, end in pairwise(sorted(bounds)):
-        yield Range(
-            folder=copy.parent, first=first, count=end - first, given=seen.given, stated=set(seen.stated),
-            exchanges=exchanges, longest=max(1, size * (end - first) // ends[-1]), nulls=True,
-        )  # fmt: skip
+        found.add(near if abs(near - each * number) < each * _NEAR else round(each * number))
+    for first, end in pairwise(sorted(found)):
+        yield first, end, max(1, size * (end - first) // ends[-1])

@@ -6,7 +6,7 @@ table is `rows`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,27 @@ class OddError(Exception):
 
 
 @dataclass(slots=True)
+class Look:
+    """What has to hold of every row of a table, and the texts in it."""
+
+    conditions: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    def all_texts(self, column: str, choices: tuple[str, ...] = ()) -> None:
+        """That a list holds nothing but texts, of these `choices` if there are any."""
+        self.texts.append(f"array_to_string({column}, '')")
+        said = f"len({column}) = list_count({column})"  # which does not count nulls
+        said += f" AND list_has_all([{_texts(choices)}], {column})" if choices else ""
+        self.conditions.append(f"({column} IS NULL OR {said})")
+
+    def query(self, table: str) -> str:
+        """How many rows are not so, and how many bytes of text there are."""
+        held = " + ".join(f"coalesce(sum(strlen({text})), 0)" for text in self.texts) or "0"
+        wrong = f"count_if(NOT coalesce({' AND '.join(self.conditions) or 'TRUE'}, FALSE))"
+        return f"SELECT {wrong}, {held} FROM {table}"  # noqa: S608  (our own names)
+
+
+@dataclass(slots=True)
 class Plain:
     """What a table turns out to hold."""
 
@@ -43,8 +64,8 @@ class Plain:
     """Columns of a document -> how they are found in a row, as SQL."""
     stated: set[str] = field(default_factory=set)
     """The facts that have a column, by path."""
-    wrong: list[str] = field(default_factory=list)
-    """Queries of how many rows are not plain, and how many bytes of text there are."""
+    looks: dict[str, Look] = field(default_factory=dict)
+    """By the table, `rows` or one made of it."""
 
 
 def plain(found: Any) -> Plain:
@@ -54,23 +75,21 @@ def plain(found: Any) -> Plain:
     seen = Plain()
     if {"schema", "account"} - set(types):
         raise OddError
-    conditions = [f"schema = '{SCHEMA}'", "account IS NOT NULL"]
+    look = seen.looks["rows"] = Look(conditions=[f"schema = '{SCHEMA}'", "account IS NOT NULL"])
     for name, type_ in types.items():
         seen.given[name] = name
         if name in {"account", "venue"}:
-            conditions += _facts(name, type_, name, seen)
-        elif name in scopes:
-            _list(scopes[name], name, type_, seen)
+            _facts(name, type_, name, seen, look)
+        elif name in {*scopes, "problems"}:
+            _list(scopes.get(name), name, type_, seen)
         elif name == "sources":
             _sources(type_, seen)
-        elif name == "problems":
-            _problems(type_, seen)
-        elif (name, str(type_)) not in {("schema", "VARCHAR"), *(("collected_at", time) for time in _TYPES["time"])}:
+        elif name == "collected_at" and str(type_) in _TYPES["time"]:
+            look.conditions.append(f"(collected_at IS NULL OR {_time(name, str(type_))})")
+        elif (name, str(type_)) != ("schema", "VARCHAR"):
             raise OddError
-        elif name == "collected_at":
-            conditions += _time(name, str(type_))
-    conditions += [f"length(account.{name}) BETWEEN 1 AND {document.LONGEST_NAME}" for name in ("name", "exchange")]
-    seen.wrong.append(_wrong("rows", conditions, [f"account.{name}" for name in ("name", "exchange")]))
+    for name in ("account.name", "account.exchange"):
+        look.conditions.append(f"length({name}) BETWEEN 1 AND {document.LONGEST_NAME}")
     return seen
 
 
@@ -84,62 +103,64 @@ def _fields(type_: Any, known: Mapping[str, str] | None = None) -> dict[str, Any
     return fields
 
 
-def _facts(scope: str, type_: Any, table: str, seen: Plain) -> list[str]:
-    """What must hold of the facts of a scope; texts and lists of texts are asked of by themselves. Raises OddError."""
-    known, conditions, texts = of_scope(scope), [], []
-    rows = "rows" if table == scope else _each(LISTS[scope], table)
+def _facts(scope: str, type_: Any, table: str, seen: Plain, look: Look) -> None:
+    """The facts of a scope. Raises OddError."""
+    known = of_scope(scope)
     for name, of_it in _fields(type_).items():
         fact, column = known.get(name), f'{table}."{name}"'
-        if scope == "account" and name in {"name", "exchange"}:
-            plain = str(of_it) == "VARCHAR"
+        if scope == "account" and name in {"name", "exchange"} and str(of_it) == "VARCHAR":
+            look.texts.append(column)
         elif fact is None:
             raise OddError
-        elif plain := str(of_it) in _TYPES[fact.kind]:
+        elif str(of_it) in _TYPES[fact.kind]:
             seen.stated.add(fact.path)
-            conditions += [f"({column} IS NULL OR {one})" for one in _values(fact, column, str(of_it))]
-        if not plain:  # of a column that is always null, or a list that is always empty, the type may be any
-            empty = fact is not None and fact.kind in {"set", "list"} and of_it.id == "list"
-            conditions.append(f"coalesce(len({column}), 0) = 0" if empty else f"{column} IS NULL")
-            seen.stated.update([fact.path] if fact and empty else [])
-            continue
-        if str(of_it) == "VARCHAR[]" and fact:
-            seen.wrong.append(_wrong_lists(rows, column, fact.choices))
-        elif str(of_it) == "VARCHAR":
-            texts.append(column)
-    if texts:
-        seen.wrong.append(_wrong(rows, ["TRUE"], texts))
-    return conditions
+            _values(fact, column, str(of_it), look)
+        elif fact.kind in {"set", "list"} and of_it.id == "list":  # one that is always empty has rows of any type
+            seen.stated.add(fact.path)
+            look.conditions.append(f"coalesce(len({column}), 0) = 0")
+        else:  # and one that is always null is of any type
+            look.conditions.append(f"{column} IS NULL")
 
 
-def _values(fact: Fact, column: str, type_: str) -> Iterator[str]:
+def _values(fact: Fact, column: str, type_: str, look: Look) -> None:
     """What must hold of a value that is there."""
+    said = None
     if fact.kind == "int":
-        yield f"{column} BETWEEN -{LARGEST_INT} AND {LARGEST_INT}"
+        said = f"{column} BETWEEN -{LARGEST_INT} AND {LARGEST_INT}"
     elif type_ == "DOUBLE":
-        yield f"abs({column}) <= {LARGEST_NUMBER!r}"  # not a number is the largest one
+        said = f"abs({column}) <= {LARGEST_NUMBER!r}"  # not a number is the largest one
     elif fact.kind == "enum" and fact.choices:
-        yield f"{column} IN ({_texts(fact.choices)})"
+        said = f"{column} IN ({_texts(fact.choices)})"
     elif fact.kind == "time":
-        yield from _time(column, type_)
-
-
-def _time(column: str, type_: str) -> Iterator[str]:
+        said = _time(column, type_)
+    if said:
+        look.conditions.append(f"({column} IS NULL OR {said})")
     if type_ == "VARCHAR":
-        said = f"regexp_full_match({column}, '{_TIME}') AND TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL"
-    else:
-        said = f"{column} BETWEEN '{format_time(EARLIEST)}' AND '{format_time(LATEST)}'"
-    yield f"({column} IS NULL OR {said})"
+        look.texts.append(column)
+    elif type_ == "VARCHAR[]":
+        look.all_texts(column, fact.choices)
 
 
-def _list(scope: str, key: str, type_: Any, seen: Plain) -> None:
+def _time(column: str, type_: str) -> str:
+    if type_ == "VARCHAR":
+        return f"regexp_full_match({column}, '{_TIME}') AND TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL"
+    return f"{column} BETWEEN '{format_time(EARLIEST)}' AND '{format_time(LATEST)}'"
+
+
+def _list(scope: str | None, key: str, type_: Any, seen: Plain) -> None:
+    """A list of subjects, or of problems."""
     if type_.id != "list":
         raise OddError
     (_, row), *_ = type_.children
-    if row.id != "struct":
-        seen.wrong.append(_always_empty(key))
+    if row.id != "struct":  # one that is always empty has rows of any type
+        seen.looks["rows"].conditions.append(f"coalesce(len({key}), 0) = 0")
+        seen.given[key] = "NULL" if scope is None else key
         return
-    conditions = ["listed IS NOT NULL", *_facts(scope, row, "listed", seen)]
-    seen.wrong.append(_wrong(_each(key, "listed"), conditions, []))
+    look = seen.looks[_each(key)] = Look(conditions=["one IS NOT NULL"])
+    if scope:
+        _facts(scope, row, "one", seen, look)
+    else:
+        _problems(row, seen, look)
 
 
 def _sources(type_: Any, seen: Plain) -> None:
@@ -159,11 +180,16 @@ def _sources(type_: Any, seen: Plain) -> None:
         found = f"list_filter([{entries}], lambda one: one.value IS NOT NULL)"
     seen.given["sources"] = f"map_from_entries({found})"
     known = _texts(sorted({*document.sourced()} - {"account.keys_counted"}))
-    conditions = [f"one.key IN ({known})", f'one.value."by" IN ({_texts(document.SOURCE_BY)})', "NOT one.value.expires"]
     day = f"regexp_full_match(one.value.at, '{_DAY}') AND TRY_CAST(one.value.at AS DATE) IS NOT NULL"
-    conditions += [f"(one.value.at IS NULL OR {day})"]
-    texts = [f'one.value."{name}"' for name in _SOURCE if name != "expires"]
-    seen.wrong.append(_wrong(_each(found, "one"), conditions, texts))
+    seen.looks[_each(found)] = Look(
+        conditions=[
+            f"one.key IN ({known})",
+            f'one.value."by" IN ({_texts(document.SOURCE_BY)})',
+            "NOT one.value.expires",  # what that says depends on the moment
+            f"(one.value.at IS NULL OR {day})",
+        ],
+        texts=[f'one.value."{name}"' for name in _SOURCE if name != "expires"],
+    )
 
 
 def _source(type_: Any, value: str) -> str:
@@ -182,35 +208,21 @@ def _source(type_: Any, value: str) -> str:
     return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(fields)}, expires := {expires}) END"
 
 
-def _problems(type_: Any, seen: Plain) -> None:
-    if type_.id != "list":
-        raise OddError
-    (_, row), *_ = type_.children
-    if row.id != "struct":
-        del seen.given["problems"]
-        seen.wrong.append(_always_empty("problems"))
-        return
-    held = _fields(row, _PROBLEM)
+def _problems(type_: Any, seen: Plain, look: Look) -> None:
+    held = _fields(type_, _PROBLEM)
     if {"endpoint", "reason"} - set(held):
         raise OddError
-    conditions = ["one.endpoint IS NOT NULL", f"one.reason IN ({_texts(Reason)})"]
-    rows = _each("problems", "one")
-    seen.wrong.append(_wrong(rows, conditions, [f"one.{name}" for name in held if name != "facts"]))
+    look.conditions += ["one.endpoint IS NOT NULL", f"one.reason IN ({_texts(Reason)})"]
+    look.texts += [f"one.{name}" for name in held if name != "facts"]
     if "facts" in held:
-        seen.wrong.append(_wrong_lists(rows, "one.facts", ()))
+        look.all_texts("one.facts")
     else:
-        seen.given["problems"] = (
-            "list_transform(problems, lambda one: {'reason': one.reason, 'facts': NULL::VARCHAR[]})"
-        )
+        given = "{'reason': one.reason, 'facts': NULL::VARCHAR[]}"
+        seen.given["problems"] = f"list_transform(problems, lambda one: {given})"
 
 
-def _always_empty(key: str) -> str:
-    """Then its rows are of no type."""
-    return _wrong("rows", [f"coalesce(len({key}), 0) = 0"], [])
-
-
-def _each(listed: str, name: str) -> str:
-    return f"(SELECT unnest({listed}) AS {name} FROM rows)"  # noqa: S608  (our own names)
+def _each(listed: str) -> str:
+    return f"(SELECT unnest({listed}) AS one FROM rows)"  # noqa: S608  (our own names)
 
 
 def _texts(values: Iterable[str]) -> str:
@@ -220,17 +232,3 @@ def _texts(values: Iterable[str]) -> str:
 def quoted(value: str) -> str:
     """A text as SQL."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def _wrong(rows: str, conditions: list[str], texts: Iterable[str]) -> str:
-    held = " + ".join(f"coalesce(sum(strlen({text})), 0)" for text in texts) or "0"
-    return f"SELECT count_if(NOT coalesce({' AND '.join(conditions)}, FALSE)), {held} FROM {rows}"  # noqa: S608
-
-
-def _wrong_lists(rows: str, column: str, choices: tuple[str, ...]) -> str:
-    """Of lists of texts each is looked at once, however many rows hold it."""
-    wrong = "len(list_filter(held, lambda text: text IS NULL)) > 0"
-    wrong += f" OR NOT list_has_all([{_texts(choices)}], held)" if choices else ""
-    bytes_ = "coalesce(sum(number * coalesce(list_sum(list_transform(held, lambda text: strlen(text))), 0)), 0)"
-    each = f"SELECT {column} AS held, count(*) AS number FROM {rows} WHERE {column} IS NOT NULL GROUP BY 1"  # noqa: S608
-    return f"SELECT count_if({wrong}), {bytes_} FROM ({each})"  # noqa: S608
