@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 from auditor.engine.files import processors
 from auditor.engine.intake import Evidence
 from auditor.engine.tables import Part
-from auditor.engine.wide import WORST, Standing, Tally, Wide
+from auditor.engine.wide import Wide
+from auditor.engine.wide_tally import WORST, Standing, Tally, tally
+from auditor.engine.wide_write import write
 from auditor.errors import UsageError
 from auditor.exchanges import _venue
 from auditor.model.report import Outcome
@@ -51,8 +53,8 @@ def take(evidence: Evidence, rules: Sequence[Rule], folder: Path, *, floor: floa
 
 
 def _written(wide: Wide, floor: float) -> Tally:
-    wide.write()
-    return wide.tally(floor)
+    write(wide)
+    return tally(wide, floor)
 
 
 def each(evidence: Evidence, rules: Sequence[Rule], place: Path, use: Callable[[Wide], _Used]) -> list[_Used]:

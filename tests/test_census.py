@@ -18,7 +18,7 @@ from auditor import census
 from auditor.cli import _census
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
-from auditor.engine.wide import Tally
+from auditor.engine.wide_tally import Tally
 from auditor.errors import UsageError
 from auditor.model.report import Outcome, Report
 from auditor.model.rule import Predicate, Rule, Severity
@@ -183,6 +183,18 @@ def test_what_fails_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     with pytest.raises(UsageError, match="No space left"):
         counted([document()], tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    """Found as a bug report: what the database says of a disk is not what the system says."""
+    (tmp_path / "e.jsonl").write_text(json.dumps(document(api_keys=[KEY])))
+    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); from auditor.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program, "evaluate", "e.jsonl", "--outcomes", "out"],
+        cwd=tmp_path, env={"HOME": str(tmp_path), "PYTHONPATH": str(stage.ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "out cannot be written: " in done.stderr and "bug" not in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -17,7 +17,7 @@ from auditor.model.rule import Rule, Severity
 from auditor.redaction import printable
 
 if TYPE_CHECKING:
-    from auditor.engine.wide import Standing, Tally
+    from auditor.engine.wide_tally import Standing, Tally
 
 _BESIDE = ("output", "sign", "notify", "scheduler", "results", "framework")
 """Options that are about reports."""
