@@ -19,6 +19,7 @@ from auditor.errors import Fault, InputError
 from auditor.model.evidence import SCHEMA, Source
 from auditor.model.facts import LISTS, Fact, catalogue, format_time, of_scope, parse_time, suggestion
 from auditor.redaction import printable
+from auditor.values import frozen
 
 MATCHED_BY = {
     "api_key": ("fingerprint", "masked_id", "label"),
@@ -46,7 +47,7 @@ _ONLY = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """What is stated about one key, address, event or withdrawal."""
 
@@ -54,7 +55,7 @@ class Row:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Attestation:
     """All an owner states about one account. Times are UTC text.
 

@@ -11,7 +11,7 @@ import difflib
 import inspect
 import threading
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from auditor.identity import Identity
 from auditor.model.evidence import Problem, Reason
 from auditor.model.venue import Remedy
 from auditor.redaction import Secret, printable
+from auditor.values import frozen
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ _WAYS_ROUND = (
 _REHEARSALS = ("sandboxMode", "sandbox", "testnet", "enableDemoTrading")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verdict:
     """Whether a key does no more than it should, and why not. It is as true as `ok`, so that `if` reads it rightly.
 

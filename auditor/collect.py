@@ -275,21 +275,30 @@ def _clean(sheet: Sheet, own: Sequence[Secret]) -> None:
     """Takes out of every text what the exchange, or whoever wrote a label, may have repeated in it: a credential of the
     account, or the whole public id of a key.
     """
-    for table in (sheet.account, sheet.venue, *(row for rows in sheet.rows.values() for row in rows or ())):
+    tables = [sheet.account, sheet.venue, *(row for rows in sheet.rows.values() for row in rows or ())]
+    texts = [_text_of(table) for table in tables]
+    whole = "\n".join(texts)  # what is clean in one piece is clean in each, and that is nearly always so
+    clean = scrub(whole, of=own) == whole
+    for table, text in zip(tables, texts, strict=True):
         public_id = table.get("public_id")
-        kept = [value for name, value in table.items() if name not in UNSTORED]
-        texts = "\n".join(_texts(kept))  # what is clean in one piece is clean in each, and that is nearly always so
-        if scrub(texts, of=own) != texts or (public_id and public_id in texts):
+        if (public_id and public_id in text) or (not clean and scrub(text, of=own) != text):
             for name in table.keys() - UNSTORED:
                 table[name] = _cleaned(table[name], own, public_id)
 
 
-def _texts(values: Sequence[Any]) -> Iterator[str]:
+def _text_of(table: Mapping[str, Any]) -> str:
+    kept = [value for name, value in table.items() if isinstance(value, (str, list)) and name not in UNSTORED]
+    return "\n".join(_texts(kept))
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    found = []
     for value in values:
         if isinstance(value, str):
-            yield value
+            found.append(value)
         elif isinstance(value, list):
-            yield from _texts(value)
+            found += _texts(value)
+    return found
 
 
 def _cleaned(value: Any, own: Sequence[Secret], public_id: str | None) -> Any:

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import select
-import shlex
 import signal
 import stat
-import subprocess
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import CredentialError
 from auditor.redaction import Secret
+from auditor.values import frozen
 
 if TYPE_CHECKING:
+    import subprocess
+
     from auditor.vault import Vault
 
 Opened = Callable[[], "Vault"]
@@ -93,7 +92,7 @@ def resolve(reference: str, *, environ: Mapping[str, str], field: str, vault: Op
     return Secret(_checked(_READERS[kind](rest, environ, field), f"{field}: what {kind}: gave"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sources:
     """Where the references of a run lead: the environment, and the vault where there is one."""
 
@@ -193,6 +192,8 @@ def _text(raw: bytes) -> str:
 
 def make_in_keyring(reference: str, *, field: str) -> Secret:
     """The key behind a `keyring:` reference, made where there is none yet. Raises CredentialError."""
+    import secrets
+
     import keyring
     import keyring.errors
 
@@ -230,6 +231,8 @@ def _from_keyring(rest: str, _environ: Mapping[str, str], field: str) -> str:
 
 
 def _words(command: str) -> list[str] | None:
+    import shlex
+
     try:
         return shlex.split(command) or None
     except ValueError:
@@ -237,6 +240,8 @@ def _words(command: str) -> list[str] | None:
 
 
 def _from_command(command: str, environ: Mapping[str, str], field: str) -> str:
+    import subprocess
+
     words = _words(command)
     assert words is not None
     problem, hint = None, None
@@ -277,6 +282,8 @@ def _output(process: subprocess.Popen[bytes]) -> tuple[bytes, str | None]:
 
 
 def _said(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, str | None]:
+    import select
+
     assert process.stdout is not None
     descriptor, raw = process.stdout.fileno(), b""
     while len(raw) <= LARGEST:
@@ -291,6 +298,8 @@ def _said(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, str
 
 
 def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    import subprocess
+
     try:
         process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:

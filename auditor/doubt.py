@@ -7,12 +7,13 @@ filled in from the earlier snapshot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from auditor.model.evidence import Problem, Reason, Snapshot
 from auditor.model.facts import LISTS, parse_time
+from auditor.values import frozen
 
 JUMP = 1000.0
 """A balance this many times larger or smaller than at the last run is not believed at once."""
@@ -28,7 +29,7 @@ _PROOF = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Doubt:
     """Facts of one snapshot that are not believed, and why."""
 

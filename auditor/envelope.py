@@ -11,13 +11,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from auditor import signing
 from auditor.errors import Fault, InputError
 from auditor.signing import Signer
+from auditor.values import frozen
 
 SUFFIX = ".dsse.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -30,7 +30,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _SEGMENT = re.compile(r"(?!\.{1,2}\Z)[^/\\\x00-\x1f\x7f]{1,255}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sealed:
     """What an envelope says, still to be believed: `files` are names and SHA-256, the report first, then its pages."""
 

@@ -25,6 +25,7 @@ from urllib.parse import quote
 from auditor import lookalikes
 from auditor.lookalikes import Package
 from auditor.redaction import Secret
+from auditor.values import frozen
 
 PATIENCE = 60.0
 """Seconds for all of it."""
@@ -75,7 +76,7 @@ class Found:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exposure:
     """What was found. `unread` are places that could not be looked into, or not to their end."""
 

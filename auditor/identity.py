@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 from collections.abc import Mapping
 
 from auditor import credentials, files
@@ -43,6 +42,8 @@ class Identity:
     @classmethod
     def of_this_run(cls) -> Identity:
         """A key that nobody has, and that is forgotten: its fingerprints match those of no other run."""
+        import secrets
+
         return cls(Secret(secrets.token_hex(32)))
 
     def fingerprint(self, *parts: str) -> str:
@@ -70,6 +71,8 @@ def _make_once(text: str, environ: Mapping[str, str]) -> None:
     path = credentials.expand(text, environ)
     if os.path.lexists(path):
         return
+    import secrets
+
     reason = None
     try:
         files.write(path, secrets.token_hex(32).encode() + b"\n", replace=False)

@@ -6,7 +6,7 @@ Only ever says yes: a secret that was not found may lie where nobody looked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +19,7 @@ from auditor.model.evidence import Snapshot, Source
 from auditor.model.report import RunProblem
 from auditor.model.settings import AccountConfig
 from auditor.redaction import Secret
+from auditor.values import frozen
 
 _PUBLIC = {"apiKey", "uid", "walletAddress"}
 """Fields that are no secret: they stand in logs and addresses."""
@@ -27,7 +28,7 @@ _MOST_PLACES = 10
 """Named of one secret, and of what was not looked into; the rest is counted. A secret in a file that was committed often has thousands."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Places:
     """Where to look, and what is known of it: the shell's `home`, and the program's own files that nobody else may read."""
 

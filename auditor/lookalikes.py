@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from auditor import yamlio
+from auditor.values import frozen
 
 _PYTHON = {"site-packages", "dist-packages"}
 _NODE = "node_modules"
@@ -20,7 +20,7 @@ INSTALLED = frozenset({*_PYTHON, _NODE})
 _NORMAL = re.compile(r"[-_.]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Package:
     """A package that is known to steal, from the dated list."""
 

@@ -24,8 +24,9 @@ from auditor.history.runs import Past, StoredRun
 from auditor.history.store import Parts, Store, View
 from auditor.identity import Identity
 from auditor.model.evidence import Snapshot
-from auditor.model.report import AccountReport, Report, RunProblem, TrendPoint
+from auditor.model.report import AccountReport, Report, RunProblem, TrendPoint, weight
 from auditor.spool import gathered
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from auditor.model.settings import Config
@@ -41,7 +42,7 @@ def open_store(settings: Config, sources: Sources) -> Store:
     return store.open_store(url, key=signing.place(settings.identity_key, sources.environ))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Known:
     """What was known of an account, and what its new snapshot (`seen`, before the history added to it) says to that."""
 
@@ -134,7 +135,7 @@ class Memory:
 
     def compare(self, report: Report) -> Report:
         """The report with what changed since the run before, the trend, and what went wrong with the history."""
-        accounts = gathered(self._compared(account, report) for account in report.accounts)
+        accounts = gathered((self._compared(account, report) for account in report.accounts), weight)
         return replace(report, accounts=accounts, problems=(*report.problems, *self.problems))
 
     def _compared(self, account: AccountReport, report: Report) -> AccountReport:

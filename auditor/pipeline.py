@@ -28,12 +28,14 @@ from auditor.model.report import (
     RunInfo,
     Score,
     Summary,
+    weight,
 )
 from auditor.model.rule import Rule, Severity
 from auditor.model.venue import VenueFile
 from auditor.ruleset import loader
 from auditor.spool import Gathering
 from auditor.threats import Analyst, Reading, marks
+from auditor.values import frozen
 from auditor.waivers import Waiver
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ FAILING = {Severity.LOW: 10, Severity.MEDIUM: 11, Severity.HIGH: 12, Severity.CR
 INCOMPLETE = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """What a run judges with: its rules, who keys the fingerprints, and its moment."""
 
@@ -128,7 +130,7 @@ def judge(evidence: Evidence, run: Run) -> Report:
 
 def report_on(accounts: Iterable[AccountReport], run: Run, *, of: Summary | None = None) -> Report:
     """The report on accounts that were judged. `of` sums up all of them where they are too many to be shown."""
-    gathering, sum_ = Gathering(worst_first), Sum()
+    gathering, sum_ = Gathering(worst_first, weigh=weight), Sum()
     for account in accounts:
         gathering.add(account)
         sum_.add(account)

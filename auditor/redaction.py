@@ -12,7 +12,6 @@ import unicodedata
 import weakref
 from collections.abc import Iterable
 from typing import ClassVar, NoReturn
-from urllib.parse import quote
 
 _MASK = "•••"
 _SHORTEST_SCRUBBED = 6  # shorter values would blank ordinary words
@@ -86,6 +85,8 @@ def _spellings(value: str) -> frozenset[str]:
         return frozenset()
     if _UNQUOTED.fullmatch(value):  # most keys: every spelling is the same
         return frozenset((value,))
+    from urllib.parse import quote
+
     found = {
         value,
         quote(value, safe="", errors="surrogatepass"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +15,7 @@ from typing import NoReturn
 from auditor import signing, yamlio
 from auditor.errors import Fault, InputError
 from auditor.redaction import printable
+from auditor.values import frozen
 
 NAMESPACE = "auditor-report"
 """What `namespaces=` of an allowed-signers line must let through, where it is there."""
@@ -26,7 +26,7 @@ _MOMENT = re.compile(r"(\d{8})(\d{4}(?:\d\d)?)?(Z?)")
 _LARGEST = 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signatory:
     """A key and who holds it. `since` and `until` bound the moments whose signatures count, both of them included."""
 

@@ -14,13 +14,14 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from auditor import credentials, files
 from auditor.errors import CredentialError
 from auditor.redaction import Secret
+from auditor.values import frozen
 
 NAME = "signing.key"
 FIELD = "signing key"
@@ -32,7 +33,7 @@ _SSH_HEAD = len(_SSH_KIND).to_bytes(4, "big") + _SSH_KIND + PUBLIC_BYTES.to_byte
 _MOST_KEYS = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signer:
     """Signs as this installation. `public` is the raw public key (32 bytes), `key_id` its short name. Shows nothing else."""
 

@@ -7,10 +7,7 @@ it is gone with the process however that ends. A Secret cannot get into it: it r
 from __future__ import annotations
 
 import os
-import pickle
-import tempfile
 import weakref
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -24,6 +21,8 @@ class _Aside:
     """The file: appended to, then read at places."""
 
     def __init__(self) -> None:
+        import tempfile
+
         self._descriptor, name = tempfile.mkstemp(prefix="auditor-")
         weakref.finalize(self, os.close, self._descriptor)
         os.unlink(name)  # noqa: PTH108  (a name of ours, as bytes or text)
@@ -31,6 +30,9 @@ class _Aside:
 
     def add(self, value: Any) -> tuple[int, int]:
         """Where it lies, and how long it is."""
+        import pickle
+        import zlib
+
         packed = memoryview(zlib.compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), _QUICK))
         start, length = self._end, len(packed)
         while packed:
@@ -39,6 +41,9 @@ class _Aside:
         return start, length
 
     def at(self, place: tuple[int, int]) -> Any:
+        import pickle
+        import zlib
+
         start, length = place
         packed = b""
         while len(packed) < length:
@@ -82,10 +87,16 @@ class Spool(Sequence[_Value], Generic[_Value]):
 
 
 class Gathering(Generic[_Value]):
-    """Values as they come; `done` gives them sorted by `key`: a tuple of a few, a Spool of many."""
+    """Values as they come; `done` gives them sorted by `key`: a tuple of a few, a Spool of many. One may `weigh` as much as several."""
 
-    def __init__(self, key: Callable[[_Value], Any] | None = None, *, few: int = _FEW) -> None:
-        self._key, self._few = key, few
+    def __init__(
+        self,
+        key: Callable[[_Value], Any] | None = None,
+        *,
+        few: int = _FEW,
+        weigh: Callable[[_Value], int] | None = None,
+    ) -> None:
+        self._key, self._left, self._weigh = key, few, weigh
         self._keys: list[Any] = []
         self._kept: list[_Value] = []
         self._file: _Aside | None = None
@@ -100,7 +111,8 @@ class Gathering(Generic[_Value]):
             self._places.append(self._file.add(value))
             return
         self._kept.append(value)
-        if len(self._kept) > self._few:
+        self._left -= self._weigh(value) if self._weigh else 1
+        if self._left < 0 and len(self._kept) > 1:
             file = _Aside()
             self._places = [file.add(one) for one in self._kept]
             self._file, self._kept = file, []
@@ -112,9 +124,9 @@ class Gathering(Generic[_Value]):
         return Spool(self._file, [self._places[place] for place in order])
 
 
-def gathered(values: Iterable[_Value]) -> Sequence[_Value]:
+def gathered(values: Iterable[_Value], weigh: Callable[[_Value], int] | None = None) -> Sequence[_Value]:
     """Values in the order in which they come."""
-    gathering: Gathering[_Value] = Gathering()
+    gathering: Gathering[_Value] = Gathering(weigh=weigh)
     for one in values:
         gathering.add(one)
     return gathering.done()

@@ -11,12 +11,13 @@ import math
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import Fault, InputError
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     import yaml
@@ -36,7 +37,7 @@ when it is stale. It saves a YAML parser to whoever asks for one exchange."""
 Path_ = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Document:
     """A value read from `file`, and the line (from 1) of everything in it."""
 

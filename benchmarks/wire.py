@@ -17,6 +17,8 @@ from urllib.parse import parse_qs
 
 LATENCY = 0.05
 MADE = 1_700_000_000
+_FEWEST = 3
+"""Limits that a place must have been asked for, one after the other: two calls say nothing of a rate."""
 _KEYS = {"ok-access-key", "x-mbx-apikey", "x-bapi-api-key", "api-key"}
 
 
@@ -148,7 +150,7 @@ class Limits:
         for pool, calls in self.kept.items():
             begun = calls[0][0] + calls[0][2]
             lasted = calls[-1][0] - begun
-            if lasted > calls[0][2]:
+            if lasted > calls[0][2] and sum(part for _, part, _ in calls) > _FEWEST:
                 found[pool] = sum(part for at, part, _ in calls if begun < at) * calls[0][2] / lasted
         return found
 

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "auditor"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
+    ("values",),
     ("errors",),
     ("endpoints", "files", "redaction", "spool", "yamlio"),
     ("model", "vault"),
@@ -39,7 +40,16 @@ LAYERS = (
         "waivers",
         "exchanges._base",
     ),
-    ("exchanges._signer", "exchanges._budget", "exchanges._body", "exchanges._hosts", "exchanges._silence"),
+    (
+        "exchanges._signer",
+        "exchanges._budget",
+        "exchanges._body",
+        "exchanges._deadline",
+        "exchanges._hosts",
+        "exchanges._http",
+        "exchanges._once",
+        "exchanges._silence",
+    ),
     ("exchanges._gate",),
     ("exchanges._transport", "exchanges.*"),
     ("exchanges._load", "twin"),
@@ -63,8 +73,8 @@ OWNERS = {
     "fsspec": {"fleet"},
     "pyarrow": {"fleet"},
     "sqlalchemy": {"history"},
-    "aiohttp": {"exchanges._transport", "exchanges._body", "exchanges._hosts", "twin"},
-    "yarl": {"exchanges._transport"},
+    "aiohttp": {"exchanges._transport", "exchanges._body", "exchanges._hosts", "exchanges._http", "twin"},
+    "yarl": {"exchanges._http"},
     "duckdb": {"engine"},
     "sqlglot": {"ruleset"},
     "jinja2": {"reports"},
@@ -72,7 +82,7 @@ OWNERS = {
     "rich": {"reports"},
     "click": {"cli"},
     "keyring": {"credentials"},
-    "msgspec": {"model", "engine", "reports"},
+    "msgspec": {"model", "engine", "journal", "reports"},
     "jsonschema": {"config", "reports", "ruleset"},
     "yaml": {"yamlio", "attestations", "cli"},
 }

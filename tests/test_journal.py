@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from auditor import collect, demo
+from auditor import collect, demo, journal
 from auditor.credentials import Sources
 from auditor.errors import UsageError
 from auditor.exchanges import _load
@@ -53,6 +55,22 @@ def test_what_was_kept_was_had_as_it_was(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = Journal(tmp_path / "out.jsonl", resume=True).had({"a": "okx"}, NOW)["a"]
     assert again.to_document() == one.to_document()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=12,
+    )
+)
+@example("\ud800 half a pair")
+@example({"\udfff": [2**70, -0.0, 1e16, "\u2028\x7f\n"]})
+def test_a_line_says_what_the_document_says(value: object) -> None:
+    line = journal._line({"account": value})
+    assert b"\n" not in line
+    assert json.loads(line) == {"account": value}
+    assert repr(json.loads(line)) == repr({"account": value})
 
 
 @pytest.mark.parametrize(

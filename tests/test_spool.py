@@ -75,3 +75,14 @@ def test_the_file_has_no_name_and_is_closed_with_what_reads_it(tmp_path: Path, m
 
 def test_a_few_are_a_tuple() -> None:
     assert gathered(iter([3, 1, 2])) == (3, 1, 2)
+
+
+def test_large_ones_count_as_several() -> None:
+    """Twenty accounts of five thousand keys each took three gigabytes."""
+    large = Gathering[str](few=10, weigh=len)
+    for text in ("aaaa", "bbbb", "cccc"):
+        large.add(text)
+    assert isinstance(large.done(), Spool) and list(large.done()) == ["aaaa", "bbbb", "cccc"]
+    alone = Gathering[str](few=10, weigh=len)
+    alone.add("a" * 100)
+    assert alone.done() == ("a" * 100,)  # it is in memory anyway

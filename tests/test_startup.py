@@ -114,7 +114,7 @@ def imported(mine: stage.Stage, *args: str) -> set[str]:
         (("evaluate", "evidence.jsonl", "--rules", "own"), {"yaml", "sqlglot"}),
         (("evaluate", "many.jsonl"), {"duckdb", "msgspec"}),
         (("waivers", "list"), {"yaml"}),
-        (("history", "list"), {"yaml", "sqlalchemy"}),
+        (("history", "list"), {"yaml"}),
         (("schedule", "cron"), {"yaml"}),
         *(((name, "--help"), {"yaml"}) for name in COMMANDS),
     ],
@@ -122,6 +122,36 @@ def imported(mine: stage.Stage, *args: str) -> set[str]:
 )
 def test_a_command_imports_what_it_uses_and_no_more(mine: stage.Stage, args: tuple[str, ...], needed: set[str]) -> None:
     assert imported(mine, *args) <= needed
+
+
+_REMEMBER = """
+import json, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from auditor.history import check, store
+kept = store.open_store("sqlite:///history.db", key=Path("signing.key"))
+kept.append("run", datetime(2026, 1, 1, tzinfo=UTC), lambda view: {("", "run"): len(view.records())})
+assert check.verify(kept)[0] == [] and check.look(kept) == []
+sys.stderr.write(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))
+"""
+
+
+def test_a_history_in_a_file_needs_sqlalchemy_once(mine: stage.Stage) -> None:
+    """When it is begun. To import it takes longer than all that is done with a history."""
+
+    def remembered() -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", _REMEMBER],
+            cwd=mine.work,
+            env=mine.environ,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        return HEAVY & set(json.loads(done.stderr))
+
+    assert remembered() == {"cryptography", "sqlalchemy", "alembic"}
+    assert remembered() == {"cryptography"}
 
 
 def test_one_account_is_judged_before_a_database_would_have_started(

@@ -11,6 +11,9 @@ import click
 
 from auditor import __version__
 
+_FRESH = 200_000
+"""Objects made and not yet gone before Python looks for garbage in circles: what a short command makes is less, and by itself
+Python would look a hundred times."""
 _COMMANDS = {
     "audit": "Collect, evaluate and report: the main job.",
     "demo": "Audit sample accounts of the embedded exchange twin.",
@@ -86,6 +89,7 @@ def command() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Entry point of the `auditor` command."""
+    gc.set_threshold(_FRESH)
     from auditor.cli import _voice
 
     _voice.settle()

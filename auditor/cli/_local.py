@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auditor import signing
 from auditor.errors import UsageError
 from auditor.redaction import printable
 
@@ -41,10 +40,10 @@ def look(
     known: tuple[Sources, Identity],
 ) -> tuple[list[Snapshot], tuple[RunProblem, ...]]:
     """The snapshots with what lies open on this machine, and what to say of it. Raises UsageError."""
-    from auditor import local
-
     if not folders:
         return list(collected), ()
+    from auditor import local
+
     for folder in folders:
         if not folder.exists():
             raise UsageError(f"--local: there is no {printable(str(folder), limit=200)}")
@@ -60,6 +59,8 @@ def look(
 
 def _private(settings: Config) -> list[Path]:
     """The files of this program that say something about its owner's keys, or sign for them."""
+    from auditor import signing
+
     answers = [account.attestations for account in settings.accounts if account.attestations]
     files = [settings.path, settings.vault, *answers, *([settings.waivers] if settings.waivers else [])]
     kept = settings.identity_key.removeprefix("file:")

@@ -43,10 +43,10 @@ def options(command: _Command) -> _Command:
 
 def tell(report: Report, settings: Config, sources: Sources, *, floor: Severity, quiet: bool) -> Report:
     """Sends one notice if something changed; the report, with a problem for each address that did not take it."""
-    from auditor.notify import change, delivery, message
-
     if not settings.notify or report.run.sample:
         return report
+    from auditor.notify import change, delivery, message
+
     path = _state.place(settings.path, "told.json")
     told = _told(path)
     found = change.between(report, told, floor)

@@ -167,12 +167,12 @@ def confirmed(accounts: Sequence[AccountConfig], *, ask: bool) -> tuple[AccountC
 
 def check_formats(formats: Sequence[str], output: Path | None) -> tuple[str, ...]:
     """The formats asked for, text without any. Raises UsageError before any work is done."""
-    import difflib
-
     from auditor.reports import FORMATS
 
     for name in formats:
         if name not in FORMATS:
+            import difflib
+
             close = difflib.get_close_matches(name, FORMATS, 1)
             hint = f"did you mean {close[0]}?" if close else f"formats: {', '.join(FORMATS)}"
             raise UsageError(f"unknown format {printable(name, limit=40)}", hint=hint)

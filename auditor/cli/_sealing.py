@@ -46,10 +46,10 @@ def places(config_path: Path | None) -> list[Path]:
 
 def signer(options: Mapping[str, Any], where: Callable[[], Path] = place) -> Signer | None:
     """Who signs, None where nobody was asked to. Raises UsageError or CredentialError before any work is done."""
-    from auditor import signing
-
     if not options["sign"]:
         return None
+    from auditor import signing
+
     output = options["output"]
     if output is None or (output.exists() and not (output.is_file() or output.is_dir())):
         raise UsageError("only a file can be signed", hint="add -o FILE, or -o FOLDER for several formats")

@@ -7,7 +7,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import click
 from auditor.cli import _options, _voice
 from auditor.errors import UsageError
 from auditor.redaction import printable
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from auditor.config import Config
@@ -35,7 +35,7 @@ ACCOUNTS = click.option(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Account:
     """One account as its last stored run left it."""
 

@@ -18,6 +18,9 @@ from auditor.model.rule import Severity
 
 if TYPE_CHECKING:
     from auditor.config import AccountConfig, Config
+    from auditor.credentials import Sources
+    from auditor.identity import Identity
+    from auditor.memory import Memory
     from auditor.model.evidence import Snapshot
     from auditor.model.report import Report
 
@@ -45,8 +48,6 @@ def command(
     config_path: Path | None, names: tuple[str, ...], hosts: tuple[str, ...], formats: tuple[str, ...], **options: Any
 ) -> int:
     from auditor import identity, pipeline
-    from auditor.history import database
-    from auditor.memory import Memory
 
     now = datetime.now(UTC)
     chosen = _options.check_formats(formats, options["output"])
@@ -65,12 +66,12 @@ def command(
         waivers=() if options["no_waivers"] else pipeline.accepted(settings, now),
         everything=len(accounts) == len(settings.accounts),
     )
-    meanwhile = (lambda: None) if options["no_history"] else database.warm_up
+    meanwhile = (lambda: None) if options["no_history"] else (lambda: _made_ready(settings))
     with _fleet.hands(far, run, accounts, sources, quiet=options["quiet"], meanwhile=meanwhile) as hands:
         tell = _voice.silent if options["quiet"] else _voice.Progress({one.name: one.exchange for one in accounts})
         snapshots = hands.collect(accounts, stated=stated, progress=tell)
         snapshots, lying = _local.look(settings, accounts, snapshots, options["local"], (sources, run.identity))
-        past = Memory(identity=run.identity) if options["no_history"] else Memory.of(settings, run.identity, sources)
+        past = _Nothing() if options["no_history"] else _memory(settings, run.identity, sources)
         snapshots = past.recall(snapshots)
         judged = past.compare(hands.judge(snapshots))
         report = replace(judged, problems=(*judged.problems, *lying))
@@ -90,6 +91,33 @@ def command(
             _options.deliver(told, chosen, options["output"], signer=signer, **_options.shown(options))
     fail_on, least = Severity(options["fail_on"]), options["min_coverage"]
     return pipeline.exit_code(told, fail_on=fail_on, min_coverage=least, also=also)
+
+
+class _Nothing:
+    """What a run remembers that is to remember nothing."""
+
+    def recall(self, collected: list[Snapshot]) -> list[Snapshot]:
+        return collected
+
+    def compare(self, report: Report) -> Report:
+        return report
+
+    def keep(self, report: Report, _judged: Sequence[Snapshot], _at: datetime) -> Report:
+        return report
+
+
+def _memory(settings: Config, identity: Identity, sources: Sources) -> Memory:
+    from auditor.memory import Memory
+
+    return Memory.of(settings, identity, sources)
+
+
+def _made_ready(settings: Config) -> None:
+    """Imports what the history is read with: it takes as long as an answer over the network."""
+    import auditor.memory  # noqa: F401
+    from auditor.history import database
+
+    database.warm_up(settings.history)
 
 
 def _ask(

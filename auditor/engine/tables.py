@@ -79,7 +79,7 @@ class Part:
         self.exchanges.add(normal["account"]["exchange"])
         one = {"doc": self.count, **normal}
         for scope in ("account", "venue"):
-            self.stated.update(f"{scope}.{name}" for name in one[scope])
+            self.stated.update(f"{scope}.{name}" for name in one.get(scope) or ())
         for scope, table in LISTS.items():
             if (rows := one.get(table)) is not None:
                 one[table] = len(rows)

@@ -7,19 +7,17 @@ A connector never holds a client. It is handed `fetch(endpoint, params)`, which 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from functools import cache
+from typing import Any, Protocol, Self, TypeVar
 
 from auditor.exchanges._shape import Shape, ShapeError
 from auditor.model.evidence import Problem, Reason, Source
-from auditor.model.facts import LISTS, catalogue
+from auditor.model.facts import LISTS, of_scope
 from auditor.redaction import printable, scrub
 
 T = TypeVar("T")
-_MOST_DETAILS = 50
-"""Problems of one endpoint that are told in full."""
 _MOST_DETAILS = 50
 """Problems of one endpoint that are told in full."""
 _LONGEST_DETAIL = 400
@@ -227,18 +225,12 @@ class Sheet:
     """The venue's id of the account, to notice two keys of different accounts. Never stored."""
     _told: Counter[str | Problem] = field(default_factory=Counter, repr=False, compare=False)
 
-    @contextmanager
-    def reading(self, endpoint: Endpoint, *shows: str) -> Iterator[Seen]:
+    def reading(self, endpoint: Endpoint, *shows: str) -> Seen:
         """Facts written inside come from `endpoint`; if it fails, a problem says which facts (`shows`) it would have shown.
 
         `shows` are fact paths, or a list name (`api_keys`) for the list as a whole.
         """
-        try:
-            yield Seen(self, endpoint)
-        except Unavailable as refusal:
-            self.problem(endpoint, refusal.failure.reason, refusal.detail, *shows)
-        except ShapeError as error:
-            self.problem(endpoint, Reason.MALFORMED_RESPONSE, str(error), *shows)
+        return Seen(self, endpoint, shows)
 
     def problem(self, endpoint: Endpoint, reason: Reason, detail: str, *shows: str) -> None:
         """Something that could not be observed. `detail` may quote the venue: it is cleaned here.
@@ -255,14 +247,30 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Writes facts that one endpoint showed. None is dropped: what the endpoint left out stays unknown."""
+    """Writes facts that one endpoint showed. None is dropped: what the endpoint left out stays unknown.
+
+    As a context manager it notes what was not shown; by hand, for `contextlib` costs as much again as what is read inside.
+    """
 
     sheet: Sheet
     endpoint: Endpoint
+    shows: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, Unavailable):
+            self.sheet.problem(self.endpoint, error.failure.reason, error.detail, *self.shows)
+        elif isinstance(error, ShapeError):
+            self.sheet.problem(self.endpoint, Reason.MALFORMED_RESPONSE, str(error), *self.shows)
+        else:
+            return False
+        return True
 
     @property
     def _source(self) -> Source:
-        return Source(by="api", ref=f"{self.endpoint.verb} {self.endpoint.path}")
+        return _source_of(self.endpoint.verb, self.endpoint.path)
 
     def field(self, row: Shape, name: str, read: Callable[[Shape], T], *shows: str) -> T | None:
         """One field of `row`, or None and a problem saying which facts it would have shown: one that is missing or odd
@@ -286,16 +294,16 @@ class Seen:
         """The list of `scope` (`api_key`, `address` ...) was read, even if it is empty."""
         if self.sheet.rows[scope] is None:
             self.sheet.rows[scope] = []
-        before = self.sheet.sources.get(LISTS[scope])
-        known = (before.ref or "").split(", ") if before else []
-        place = self._source.ref or ""
-        if place not in known:  # a list may come from several endpoints
-            self.sheet.sources[LISTS[scope]] = Source(by="api", ref=", ".join([*known, place]))
+        before, source = self.sheet.sources.get(LISTS[scope]), self._source
+        if before is None:
+            self.sheet.sources[LISTS[scope]] = source
+        elif before is not source:  # a list may come from several endpoints
+            places = dict.fromkeys([*(before.ref or "").split(", "), source.ref or ""])
+            self.sheet.sources[LISTS[scope]] = Source(by="api", ref=", ".join(places))
 
     def row(self, scope: str, *, public_id: str | None = None, **facts: Any) -> dict[str, Any]:
         """One row of the list of `scope`. Returns it, so that a second endpoint may add to it."""
-        known = {name: _storable(value) for name, value in facts.items() if value is not None}
-        _refuse_strangers(scope, known)
+        known = _known(scope, facts)
         self.list_seen(scope)
         if public_id is not None:
             known["public_id"] = public_id
@@ -305,27 +313,34 @@ class Seen:
         return known
 
     def _write(self, scope: str, target: dict[str, Any], facts: dict[str, Any]) -> None:
-        known = {name: _storable(value) for name, value in facts.items() if value is not None}
-        _refuse_strangers(scope, known)
         source = self._source
-        for name, value in known.items():
+        for name, value in _known(scope, facts).items():
             target[name] = value
             self.sheet.sources[f"{scope}.{name}"] = source
 
 
+@cache
+def _source_of(verb: str, path: str) -> Source:
+    """The same for every account that was shown something there: made once, and not for each fact."""
+    return Source(by="api", ref=f"{verb} {path}")
+
+
+def _known(scope: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts that are not None, as a file can hold them. A connector that misspells one or gives it a wrong type is our
+    bug, or a venue's value we did not foresee.
+    """
+    listed, known = of_scope(scope), {}
+    for name, value in facts.items():
+        if value is not None:
+            known[name] = stored = _storable(value)
+            wrong = listed[name].check(stored)
+            if wrong:
+                raise ShapeError(f"{scope}.{name}: {wrong}")
+    return known
+
+
 def _storable(value: Any) -> Any:
     """A value that a file can hold: JSON can spell half a surrogate pair, also as the name of a permission."""
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    plain = not isinstance(value, str) or value.isascii()
-    return value if plain else value.encode("utf-8", "replace").decode()
-
-
-def _refuse_strangers(scope: str, facts: dict[str, Any]) -> None:
-    """A connector that misspells a fact or gives it a wrong type is our bug, or a venue's value we did not foresee."""
-    known = catalogue()
-    for name, value in facts.items():
-        fact = known[f"{scope}.{name}"]
-        wrong = fact.check(value)
-        if wrong:
-            raise ShapeError(f"{fact.path}: {wrong}")
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return [_storable(item) for item in value] if isinstance(value, list) else value

@@ -34,9 +34,13 @@ _TOO_LARGE = Failure(reason=Reason.MALFORMED_RESPONSE, code="size", meaning="ans
 
 async def read(response: aiohttp.ClientResponse) -> Answer:
     """The answer, complete. Raises Unavailable where it is a redirect, too large or cut off; `body` is None where it is
-    not JSON we would read.
+    not JSON we would read. Leaves the connection to others, or closed where the answer was not read to its end.
     """
-    raw = await _bounded(response)
+    try:
+        raw = await _bounded(response)
+    finally:
+        if not response.closed:
+            response.close()
     text = raw[:_TEXT].decode("utf-8", "replace")
     return Answer(status=response.status, body=_decoded(raw), text=text, headers=response.headers)
 
@@ -44,26 +48,33 @@ async def read(response: aiohttp.ClientResponse) -> Answer:
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     if response.status in _MOVED:
         raise Unavailable(_REDIRECTED)
-    raw = bytearray()
-    while chunk := await response.content.readany():
-        raw += chunk
-        if len(raw) > LARGEST:
-            raise Unavailable(_TOO_LARGE)
+    raw = await response.content.readany()  # mostly all there is
+    if not response.content.at_eof():
+        raw = await _rest(response, bytearray(raw))
+    if len(raw) > LARGEST:
+        raise Unavailable(_TOO_LARGE)
     if response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "deflate"}:
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-        inflated = inflater.decompress(bytes(raw), LARGEST + 1)
+        inflated = inflater.decompress(raw, LARGEST + 1)
         if len(inflated) > LARGEST:
             raise Unavailable(_TOO_LARGE)
         if not inflater.eof:
             raise Unavailable(CUT_OFF)
         return inflated
+    return raw
+
+
+async def _rest(response: aiohttp.ClientResponse, raw: bytearray) -> bytes:
+    while len(raw) <= LARGEST and (chunk := await response.content.readany()):
+        raw += chunk
     return bytes(raw)
 
 
 def _decoded(raw: bytes) -> Any:
     """As `json.loads` reads bytes, with a decoder that is made once."""
     try:
-        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        plain = raw.isascii() and 0 not in raw[:4]  # as `detect_encoding` finds out too, in a microsecond
+        text = raw.decode() if plain else raw.decode(json.detect_encoding(raw), "surrogatepass")
         brackets = text.count("[") + text.count("{")
         if brackets + text.count(",") > _MOST_VALUES:
             return None

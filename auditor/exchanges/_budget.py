@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.exchanges._base import Limit
@@ -25,17 +26,32 @@ class Window:
     """When a call stops counting (seconds of the loop's clock), and its part of the limit; the first to end stands first."""
     used: float = 0.0
     """The sum of those parts."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    queue: asyncio.Lock | None = None
+    """Made when somebody has to wait: most windows of thousands of keys never have a queue."""
+    waiting: int = 0
+    """How many stand in it, or are about to leave it."""
 
     async def take(self, limit: Limit) -> None:
         """Waits until one more call fits, first come first served."""
         clock = asyncio.get_running_loop().time
-        async with self.lock:
+        now = clock()
+        if self.waiting or self.wait(limit, now):
+            self.waiting += 1
+            try:
+                now = await self._turn(limit, clock)
+            finally:
+                self.waiting -= 1
+        part = 1 / limit.calls
+        insort(self.spent, (now + limit.seconds * max(1.0, part / SHARE), part))
+        self.used += part
+
+    async def _turn(self, limit: Limit, clock: Callable[[], float]) -> float:
+        """The moment at which the next call fits, once all who came before had theirs."""
+        self.queue = self.queue or asyncio.Lock()
+        async with self.queue:
             if wait := self.wait(limit, clock()):
                 await asyncio.sleep(wait)
-            part = 1 / limit.calls
-            insort(self.spent, (clock() + limit.seconds * max(1.0, part / SHARE), part))
-            self.used += part
+            return clock()
 
     def wait(self, limit: Limit, now: float) -> float:
         """Seconds until one more call fits; 0 where it fits now."""

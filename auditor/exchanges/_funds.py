@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from auditor.exchanges._base import Door, Endpoint, Seen, Sheet
 from auditor.exchanges._shape import Shape
 from auditor.model.evidence import Problem, Reason
+from auditor.values import frozen
 
 APART = 2.0
 """Seconds between the two readings of the same balance, at least."""
@@ -28,7 +29,7 @@ _ABSURD = 1e12
 _UNREAD = "this is not read at this exchange"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reading:
     """What one call showed: the worth of everything and of `parts`, in US dollars, and whether anything is held at all."""
 
@@ -37,7 +38,7 @@ class Reading:
     holds: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Look:
     """One call that shows a balance."""
 
@@ -49,7 +50,7 @@ Withdrawals = Callable[[Door, Sheet, datetime], Awaitable[None]]
 """Writes the withdrawals since `now - WINDOW` on a sheet, and that they are all where paging proves it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Funds:
     """How an exchange shows what an account holds. The first look gives the total, the others can only contradict it."""
 
@@ -132,7 +133,7 @@ def _far_apart(values: Sequence[float]) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Columns:
     """Where a row of withdrawals says what. The fields of `to` together are where it went; `states` are the venue's words
     (small letters) for those of the catalogue.

@@ -73,17 +73,30 @@ def check_signed(request: SignedRequest, endpoint: Endpoint, params: Mapping[str
         raise ParameterError("a header of the signed request is too long")
     begin = (base or f"https://{endpoint.host}").rstrip("/")
     place, _, query = request.url.partition("?")
-    if place != begin + placed_in(endpoint.path, params) or request.verb != endpoint.verb:
+    path = endpoint.path
+    if "{" in path:
+        path = placed_in(path, params)
+        params = {name: value for name, value in params.items() if "{" + name + "}" not in endpoint.path}
+    if place != begin + path or request.verb != endpoint.verb:
         raise GateError(f"the signed request is not {endpoint.verb} {endpoint.path} at {urlsplit(begin).netloc}")
-    params = {name: value for name, value in params.items() if "{" + name + "}" not in endpoint.path}
     if request.verb == "GET" and request.body:
         raise GateError(f"the signed request of {endpoint.path} carries a body")
-    sent = parse_qsl(query, keep_blank_values=True) + _body_pairs(request.body)
-    names = [name for name, _ in sent]
-    asked = {name: value for name, value in sent if name in params}
-    known = {*params, *ADDED_BY_SIGNERS, *endpoint.adds} | ({endpoint.own_key} if endpoint.own_key else set())
-    if len(set(names)) != len(names) or asked != dict(params) or not set(names) <= known:
+    sent = [*_pairs(query), *_body_pairs(request.body)]
+    carried = dict(sent)
+    added = carried.keys() - params.keys() - ADDED_BY_SIGNERS - endpoint.adds
+    if endpoint.own_key:
+        added.discard(endpoint.own_key)
+    lost = any(name not in carried or carried[name] != value for name, value in params.items())
+    if len(carried) != len(sent) or added or lost:
         raise ParameterError(f"the signed request of {endpoint.path} carries other parameters than asked for")
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """As `parse_qsl` with blank values, which is slow; where nothing is escaped there is nothing to it but splitting."""
+    if "%" in query or "+" in query:
+        return parse_qsl(query, keep_blank_values=True)
+    parts = [part.partition("=") for part in query.split("&") if part]
+    return [(name, value) for name, _, value in parts]
 
 
 def _body_pairs(body: str | None) -> list[tuple[str, str]]:
@@ -95,4 +108,4 @@ def _body_pairs(body: str | None) -> list[tuple[str, str]]:
         inner = [pair for name, value in outer if name == "params" and isinstance(value, list) for pair in value]
         plain = [(name, value) for name, value in outer if name != "params" or not isinstance(value, list)]
         return [(str(name), str(value)) for name, value in [*plain, *inner]]
-    return parse_qsl(body, keep_blank_values=True)
+    return _pairs(body)

@@ -21,6 +21,8 @@ _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?\Z")
 _LARGEST = 10**18
 _ANYWHERE = re.compile(r"(0\.0\.0\.0|::|[0-9.:a-fA-F]*/0+)\Z")
 _ABSENT = object()
+_EARLIEST, _LATEST = EARLIEST.timestamp(), LATEST.timestamp()
+_FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
 class ShapeError(Exception):
@@ -30,11 +32,19 @@ class ShapeError(Exception):
 class Shape:
     """A JSON value and where it stands in the response."""
 
-    __slots__ = ("at", "value")
+    __slots__ = ("_step", "_within", "value")
 
-    def __init__(self, value: Any, at: str = "$") -> None:
+    def __init__(self, value: Any, step: str | int = "$", within: Shape | None = None) -> None:
         self.value = value
-        self.at = at
+        self._step = step
+        self._within = within
+
+    @property
+    def at(self) -> str:
+        """Where it stands, put together only once somebody asks: that is when it is wrong."""
+        if self._within is None:
+            return str(self._step)
+        return self._within.at + (f".{self._step}" if isinstance(self._step, str) else f"[{self._step}]")
 
     def _wrong(self, expected: str) -> ShapeError:
         return ShapeError(f"{self.at}: expected {expected}, got {_kind(self.value)}")
@@ -46,17 +56,19 @@ class Shape:
 
     def __getitem__(self, key: str) -> Shape:
         """The value under a key that must be there."""
-        found = self._of(dict, "an object").get(key, _ABSENT)
+        if not isinstance(self.value, dict):  # as `_of`, without a call more for each of a dozen fields an answer
+            raise self._wrong("an object")
+        found = self.value.get(key, _ABSENT)
         if found is _ABSENT:
             raise ShapeError(f"{self.at}.{key}: missing")
-        return Shape(found, f"{self.at}.{key}")
+        return Shape(found, key, self)
 
     def get(self, *keys: str) -> Shape | None:
         """The value under the first of `keys` that is there and not null, or None."""
         table = self._of(dict, "an object")
         for key in keys:
             if table.get(key) is not None:
-                return Shape(table[key], f"{self.at}.{key}")
+                return Shape(table[key], key, self)
         return None
 
     def keys(self) -> list[str]:
@@ -65,7 +77,7 @@ class Shape:
 
     def rows(self) -> list[Shape]:
         """The items of a list."""
-        return [Shape(item, f"{self.at}[{number}]") for number, item in enumerate(self._of(list, "a list"))]
+        return [Shape(item, number, self) for number, item in enumerate(self._of(list, "a list"))]
 
     def only(self) -> Shape:
         """The one item of a list that must have exactly one."""
@@ -76,8 +88,9 @@ class Shape:
 
     def text(self) -> str:
         """A string; halves of surrogate pairs, which no file could hold, become question marks."""
-        text: str = self._of(str, "text")
-        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        if not isinstance(self.value, str):
+            raise self._wrong("text")
+        return self.value if self.value.isascii() else self.value.encode("utf-8", "replace").decode()
 
     def texts(self) -> list[str]:
         """A list of strings."""
@@ -89,13 +102,12 @@ class Shape:
 
     def flag(self) -> bool:
         """A flag, also spelled as text or as 1 and 0. `bool("false")` is the trap this avoids."""
-        spelled = {"true": True, "false": False, "1": True, "0": False}
         if isinstance(self.value, bool):
             return self.value
         if isinstance(self.value, int) and self.value in {0, 1}:
             return bool(self.value)
-        if isinstance(self.value, str) and self.value.lower() in spelled:
-            return spelled[self.value.lower()]
+        if isinstance(self.value, str) and self.value.lower() in _FLAGS:
+            return _FLAGS[self.value.lower()]
         raise self._wrong("true or false")
 
     def integer(self) -> int:
@@ -132,7 +144,7 @@ class Shape:
         return self._moment((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
     def _moment(self, seconds: float) -> str:
-        if not EARLIEST.timestamp() <= seconds <= LATEST.timestamp():
+        if not _EARLIEST <= seconds <= _LATEST:
             raise ShapeError(f"{self.at}: a time between 2009 and 2100 expected")
         return format_time(datetime.fromtimestamp(seconds, UTC))
 

@@ -1,9 +1,9 @@
 """ccxt as a signer, and nothing else; for an exchange ccxt does not know, the connector's own rule with a lent pen. The only
 module that uses ccxt, and the only one of the exchanges that reveals a secret.
 
-A sealed subclass signs; every method of it that could reach a socket raises instead. One template instance is made per
-venue and endpoint, and a shallow copy per key with containers of its own: ccxt stores tokens, nonces and clock
-differences in `options`, and a copy that shared them would show one account's to another.
+A sealed subclass signs; every method of it that could reach a socket raises instead. One template is made per venue and
+endpoint, and an instance of it per key with containers of its own: ccxt stores tokens, nonces and clock differences in
+`options`, and an instance that shared them would show one account's to another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -83,7 +83,19 @@ def _sealed_class(ccxt_class: str) -> type:
         if name not in sealed and (name in _WAYS_OUT or name.startswith(("fetch", "watch", "load_"))):
             sealed[name] = refuse_now
     sealed["session"] = property(lambda _self: None, lambda _self, _value: None)
+    sealed |= {"all_credentials": False, "check_required_credentials": _checked_once(base)}
     return type(f"Sealed{ccxt_class.capitalize()}", (base,), sealed)
+
+
+def _checked_once(base: Any) -> Callable[[Any, bool], bool]:
+    """Before each signature ccxt looks whether every credential is there; once they are, they are for good."""
+
+    def check(self: Any, error: bool = True) -> bool:  # noqa: FBT001, FBT002  (ccxt's own signature)
+        if not self.all_credentials:
+            self.all_credentials = bool(base.check_required_credentials(self, error))
+        return bool(self.all_credentials)
+
+    return check
 
 
 @cache
@@ -109,13 +121,41 @@ async def warm_up(ccxt_class: str | None) -> None:
         await asyncio.to_thread(_sealed_class, ccxt_class)
 
 
-def _copied(held: Any) -> Any:
-    """As `copy.deepcopy`, for the tables and lists that ccxt keeps: a tenth of its time, which counts with thousands of keys."""
-    if type(held) is dict:
-        return {name: value if type(value) in _LEAVES else _copied(value) for name, value in held.items()}
-    if type(held) is list:
-        return [value if type(value) in _LEAVES else _copied(value) for value in held]
-    return held if type(held) in _LEAVES else copy.deepcopy(held)
+@cache
+def _class_of_keys(ccxt_class: str, endpoint: str | None) -> type:
+    """The template as a class: what all keys have in common stands there once, and each key's instance holds its own alone.
+
+    ccxt gives every instance 165 attributes. A copy of them for each of thousands of keys would be half of the memory an
+    account takes, and none of it in the processor's cache when it is needed.
+    """
+    whole = template(ccxt_class, endpoint)
+    held = {name: staticmethod(one) if hasattr(one, "__get__") else one for name, one in vars(whole).items()}
+    return type(type(whole).__name__, (type(whole),), held)
+
+
+@cache
+def _copiers(ccxt_class: str, endpoint: str | None) -> dict[str, Callable[[], Any]]:
+    """Container of the template -> what makes a deep copy of it."""
+    held = {name: getattr(template(ccxt_class, endpoint), name, None) for name in _OWN_CONTAINERS}
+    return {name: _copier(table) for name, table in held.items() if isinstance(table, dict)}
+
+
+def _copier(held: Any) -> Callable[[], Any]:
+    """`copy.deepcopy` of a container that does not change, with the walk through it done once: with thousands of keys a
+    copy for each counts.
+    """
+    if type(held) not in {dict, list}:
+        return partial(copy.deepcopy, held)
+    places = held.items() if type(held) is dict else enumerate(held)
+    inner = [(place, _copier(value)) for place, value in places if type(value) not in _LEAVES]
+
+    def again() -> Any:
+        made = held.copy()
+        for place, copied in inner:
+            made[place] = copied()
+        return made
+
+    return again if inner else cast("Callable[[], Any]", held.copy)
 
 
 def _moved(leaf: Any, base: str) -> Any:
@@ -128,11 +168,10 @@ class Signer:
     """Signs for one key. Its ccxt copy shares no container with any other."""
 
     def __init__(self, ccxt_class: str, credentials: Mapping[str, Secret], endpoint: str | None) -> None:
-        self._ccxt = copy.copy(template(ccxt_class, endpoint))
-        for name in _OWN_CONTAINERS:
-            held = getattr(self._ccxt, name, None)
-            if isinstance(held, dict):
-                setattr(self._ccxt, name, _copied(held))
+        kind: Any = _class_of_keys(ccxt_class, endpoint)
+        self._ccxt = kind.__new__(kind)
+        for name, copied in _copiers(ccxt_class, endpoint).items():
+            setattr(self._ccxt, name, copied())
         self._names = tuple(credentials)
         self._ccxt.headers = {}
         self._ccxt.options["timeDifference"] = 0

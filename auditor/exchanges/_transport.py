@@ -12,20 +12,21 @@ import random
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import Any, Self
 
 from auditor.exchanges import _body, _gate, _hosts, _signer
 from auditor.exchanges._base import Answer, Connector, Endpoint, Failure, Unavailable, by_status
 from auditor.exchanges._budget import Budgets
+from auditor.exchanges._deadline import Deadlines
+from auditor.exchanges._http import Connections
+from auditor.exchanges._once import Once
 from auditor.exchanges._shape import ShapeError
 from auditor.exchanges._silence import Silence
 from auditor.model.evidence import Reason
 from auditor.redaction import Secret, scrub
-
-if TYPE_CHECKING:
-    import aiohttp
 
 DEADLINE = 15.0
 """Seconds one attempt may take, from connecting to the last byte."""
@@ -82,7 +83,7 @@ class Venue:
         self.connector = connector
         self.connections = connections
         self.endpoint = endpoint.rstrip("/") if endpoint else None
-        self.deadline = deadline
+        self._deadlines = Deadlines(deadline)
         self.budgets = Budgets()
         self.skew: int | None = None
         """Milliseconds by which this machine's clock is ahead, once the venue complained."""
@@ -92,33 +93,23 @@ class Venue:
         """Set once the venue locked out this address: no key asks again."""
         self.unsigned: _signer.Signer | _signer.RuleSigner | None = None
         """For public endpoints: it holds no key."""
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._learning = asyncio.Lock()
-        self._public: dict[tuple[str, ...], _Once] = {}
+        self._public: dict[tuple[str, ...], Once] = {}
         self._doors: dict[bytes, KeyDoor] = {}
 
     async def __aenter__(self) -> Self:
-        import aiohttp
-
         await _signer.warm_up(self.connector.ccxt_class)
         self.unsigned = _signer.signer_of(self.connector, {}, self.endpoint)
         hosts = _hosts.of((one.host for one in self.connector.endpoints), self.endpoint)
         names = _hosts.resolver(hosts, plain=(self.endpoint or "").startswith("http:"))
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.connections, resolver=names, enable_cleanup_closed=False),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self.deadline),
-            trust_env=False,
-            auto_decompress=False,
-            headers={"User-Agent": "exchange-auditor", "Accept-Encoding": "identity"},
-        )
-        # aiohttp would send a GET once more by itself where the venue hangs up: outside the budget, and uncounted.
-        self._session._retry_connection = False  # noqa: SLF001
+        self._connections = Connections(self.connections, names)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        assert self._session is not None
-        await self._session.close()
+        assert self._connections is not None
+        self._deadlines.close()
+        await self._connections.close()
 
     def key(self, credentials: Mapping[str, Secret]) -> KeyDoor:
         """The door of one key: the same one however often the key is given, for its nonces and its allowance are one."""
@@ -129,7 +120,10 @@ class Venue:
 
     async def public(self, place: tuple[str, ...], ask: Callable[[], Awaitable[Any]]) -> Any:
         """The answer of a public endpoint: asked by the first account that wants it, the same for all."""
-        return await self._public.setdefault(place, _Once()).get(ask)
+        once = self._public.get(place)
+        if once is None:
+            once = self._public[place] = Once()
+        return await once.get(ask)
 
     async def learn_skew(self, ask: Callable[[Endpoint], Awaitable[Any]]) -> bool:
         """Whether the difference of the clocks is known now; asks the venue's clock once."""
@@ -147,20 +141,15 @@ class Venue:
             return self.skew is not None
 
     async def send(self, request: _signer.SignedRequest) -> Answer:
-        """One request over our own session. Raises Unavailable for whatever is not a complete, bounded JSON answer."""
+        """One request over our own connections. Raises Unavailable for whatever is not a complete, bounded JSON answer."""
         import aiohttp
-        import yarl
 
-        assert self._session is not None
+        assert self._connections is not None
         silent = True
+        deadline = self._deadlines.start()
         try:
-            async with self._session.request(
-                request.verb,
-                yarl.URL(request.url, encoded=True),
-                headers=request.headers,
-                data=request.body,
-                allow_redirects=False,
-            ) as response:
+            async with deadline:
+                response = await self._connections.send(request.verb, request.url, request.headers, request.body)
                 silent = False
                 self.heard += 1
                 return await _body.read(response)
@@ -170,26 +159,8 @@ class Venue:
             raise Unavailable(_body.CUT_OFF) from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(_NO_CONNECTION, f"no connection ({type(error).__name__})") from None
-
-
-@dataclass(slots=True)
-class _Once:
-    """One answer for many who ask, a refusal included. Whoever is cancelled leaves the asking to the next."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    answer: tuple[Any, Unavailable | None] | None = None
-
-    async def get(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        async with self.lock:
-            if self.answer is None:
-                try:
-                    self.answer = (await ask(), None)
-                except Unavailable as refusal:
-                    self.answer = (None, refusal)
-        body, refused = self.answer
-        if refused is not None:
-            raise refused.again()
-        return body
+        finally:
+            self._deadlines.stop(deadline)
 
 
 class KeyDoor:
@@ -216,7 +187,7 @@ class KeyDoor:
         asked = dict(params or {})
         if endpoint.public and endpoint != self._venue.connector.clock:
             place = (endpoint.name, *(part for pair in sorted(asked.items()) for part in pair))
-            return await self._venue.public(place, lambda: self._ask(endpoint, asked))
+            return await self._venue.public(place, partial(self._ask, endpoint, asked))
         return await self._ask(endpoint, asked)
 
     async def _ask(self, endpoint: Endpoint, params: Mapping[str, str]) -> Any:
@@ -277,10 +248,10 @@ class KeyDoor:
 
         Nothing more is sent with the key unless the difference can be learnt; once it is, what is said counts.
         """
-        theirs = _moment(answer.headers.get("date"))
-        if failure is None or failure.reason is not Reason.INVALID_KEY or self._venue.skew is not None or not theirs:
+        if failure is None or failure.reason is not Reason.INVALID_KEY or self._venue.skew is not None:
             return failure
-        if abs(time.time() - theirs) <= _CLOCKS_AGREE:
+        theirs = _moment(answer.headers.get("date"))
+        if not theirs or abs(time.time() - theirs) <= _CLOCKS_AGREE:
             return failure
         meaning = "this machine's clock is not the exchange's; whether the key is good cannot be told until it is"
         return replace(failure, reason=Reason.CLOCK_SKEW, meaning=meaning, lockout=self._venue.connector.clock is None)

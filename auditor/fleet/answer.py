@@ -8,23 +8,23 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NoReturn, TypeVar
 
 from auditor.errors import AuditorError, CredentialError, Fault, InputError, UsageError
+from auditor.values import frozen
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Done(Generic[T]):
     """The value of a piece of work."""
 
     value: T
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failed:
     """Why a piece of work has no value. `code` is the exit code of contract 3; 1 is a bug of ours.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from auditor.identity import FIELD, Identity
 from auditor.model.rule import Rule
 from auditor.pipeline import Run
 from auditor.redaction import Secret
+from auditor.values import frozen
 from auditor.waivers import Waiver
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _PASSPHRASE = "the vault's passphrase"  # noqa: S105  (what it is called in a message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Brief:
     """One run, as its workers know it. `nonce` is what the identity key is probed with; of more than `most` accounts the
     `few` worst come back in full; `results` is where workers write, None where the `tables` come back.

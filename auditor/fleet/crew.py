@@ -20,6 +20,7 @@ from auditor.fleet.answer import Done, Failed
 from auditor.fleet.brief import Brief
 from auditor.fleet.passport import Passport, Shown
 from auditor.redaction import printable, scrub
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -34,7 +35,7 @@ _UNKNOWN_THERE = ("ModuleNotFoundError", "ImportError", "AttributeError")
 """What Dask says where a process does not know our functions; it arrives as text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Member:
     """A worker that may work for this run. `egress` names the address under which exchanges see it."""
 

@@ -11,12 +11,12 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import UsageError
 from auditor.redaction import printable
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -27,7 +27,7 @@ _PATIENCE = "10s"
 _CERTIFICATES = "--tls-ca, --tls-cert and --tls-key, or Dask's own settings (distributed.comm.tls.ca-file, .client.cert, .client.key)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tls:
     """PEM files: who signs for this fleet, and this side's certificate and key. What is left out comes from Dask's settings."""
 

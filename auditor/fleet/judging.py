@@ -25,6 +25,7 @@ from auditor.model.evidence import SCHEMA, Problem, Reason
 from auditor.model.facts import format_time
 from auditor.pipeline import Run
 from auditor.redaction import printable
+from auditor.values import frozen
 
 ATTEMPTS = 3
 _LOST = (Reason.TIMEOUT, "each worker that was to judge this account was lost")
@@ -39,7 +40,7 @@ class Share(Job):
     strikes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lost:
     """A part that nobody could judge, and why."""
 

@@ -16,6 +16,7 @@ from auditor.model.report import AccountReport, Finding, Outcome
 from auditor.model.rule import Severity
 from auditor.pipeline import Sum
 from auditor.spool import Gathering
+from auditor.values import frozen
 
 Place = tuple[Any, ...]
 """Where an account stands among others: `pipeline.worst_first` of it."""
@@ -46,7 +47,7 @@ class Tally:
         self.waived += other.waived
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """One part, judged. `table` is its Parquet file, where that comes back."""
 

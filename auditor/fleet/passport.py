@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from auditor import __version__
 from auditor.identity import Identity
 from auditor.ruleset import loader
+from auditor.values import frozen
 
 EGRESS = "AUDITOR_EGRESS"
 """The variable in which a worker's owner says under which address exchanges see it."""
@@ -24,7 +24,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _SHOWN = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Passport:
     """What decides findings, beside the rules and the moment, which travel. `probe` is None where no key is needed."""
 
@@ -35,7 +35,7 @@ class Passport:
     probe: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shown:
     """What a worker shows. `instance` is this very process; `egress` names the address under which exchanges see it."""
 

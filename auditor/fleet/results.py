@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from auditor import files
 from auditor.errors import UsageError
 from auditor.fleet import storage, table
 from auditor.redaction import printable
+from auditor.values import frozen
 
 MANIFEST = "manifest.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Results:
     """The folder of one run. `url` is None where it is on this machine."""
 

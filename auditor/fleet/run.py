@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import glob
 from itertools import groupby
 from pathlib import Path
@@ -32,6 +32,7 @@ from auditor.model.facts import format_time
 from auditor.model.report import Report, RunProblem
 from auditor.model.rule import Severity
 from auditor.pipeline import Run
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,7 +43,7 @@ FEW = 100
 """How many of them a report shows where there are more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Way:
     """How a run goes to other machines: the scheduler, the certificates, where tables go, and how many accounts are shown.
 

@@ -13,11 +13,12 @@ from auditor.history import change
 from auditor.history.ledger import Held, Ledger, Place, Reading, Strength
 from auditor.model.evidence import Problem, Reason, Snapshot, Source
 from auditor.model.facts import COMPLETENESS, LISTS, catalogue, parse_time
+from auditor.values import frozen
 
 _BY_HISTORY = Source(by="history", ref="stored runs and what the owner approved")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Approval:
     """One subject as its owner approved it, or said that it is not theirs (`mine` false)."""
 

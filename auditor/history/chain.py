@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from auditor import signing
 from auditor.signing import Signer
+from auditor.values import frozen
 
 BEGINNING = "0" * 64
 """What the first record names as the hash before it."""
@@ -22,7 +23,7 @@ _RECORD, _HEAD = b"auditor/history/1/record\n", b"auditor/history/1/head\n"
 _MOST_TRIED = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """One link. `at` is UTC text; `content` and `previous` are sha256, `signer` a public key, `signature` its mark, in hex."""
 
@@ -46,7 +47,7 @@ class Record:
         return hashlib.sha256(self.payload).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Head:
     """The newest record of a history, signed: without it nobody could tell that the last ones were cut off."""
 
@@ -62,7 +63,7 @@ class Head:
         return _HEAD + canonical({**named, "key": _key_id(self.signer)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fault:
     """Something that was done to a history. `seq` is the record concerned, None for the head; `what` is edited, removed,
     reordered, truncated, replaced or unsigned (by nobody known here).

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from auditor.history.ledger import Held, Ledger, Place, Reading
 from auditor.model.facts import parse_time
 from auditor.model.report import AccountReport, Drift, Finding, Outcome, Subject
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from auditor.history.baseline import Baseline
@@ -235,7 +236,7 @@ def _mark(finding: Finding, before: Mapping[str, Any] | None) -> str:
     return "unchanged" if same and held == {line.fact: line.value for line in finding.evidence} else "updated"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Turn:
     """How the failing findings of an account differ between two runs. Each row is (severity, rule, label, id).
 

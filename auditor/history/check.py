@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from auditor.history import chain, inventory
 from auditor.history.chain import Fault, Head, Record
+from auditor.history.connection import Connection, scalar
 from auditor.history.store import SUBJECTS, Store, TamperedError, View, content_of, edited
-from auditor.history.tables import tables
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 def look(store: Store) -> list[Fault]:
@@ -92,12 +88,8 @@ def _parts(view: View, records: list[Record]) -> Iterator[Fault]:
 
 
 def _numbers(connection: Connection) -> set[int]:
-    from sqlalchemy import select
-
-    return set(connection.execute(select(tables().part.c.seq).distinct()).scalars())
+    return {seq for (seq,) in connection.rows("SELECT DISTINCT seq FROM history_part")}
 
 
 def _count(connection: Connection) -> int:
-    from sqlalchemy import func, select
-
-    return int(connection.execute(select(func.count()).select_from(tables().record)).scalar_one())
+    return int(scalar(connection.rows("SELECT count(*) FROM history_record")))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from auditor.history import change, inventory, runs
@@ -18,6 +17,7 @@ from auditor.history.inventory import ABSENT, FIRST, HEAD, Row
 from auditor.history.ledger import SCOPES, Held, Ledger, Reading
 from auditor.history.store import SUBJECTS, TamperedError, View, edited
 from auditor.model.report import Drift
+from auditor.values import frozen
 
 _TOLD = """
 scope <> '' AND (standing = 'doubted'
@@ -33,7 +33,7 @@ _LISTED = ", ".join(inventory.COLUMNS)
 _COUNT = "SELECT account, count(*) FROM history_subject WHERE standing = 'there' AND scope <> ''"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """What differs in one account. `complete` is as in its ledger; `approved` whether its owner said anything about its keys;
     `unchanged` counts the subjects that were there at the last run and of which there is nothing to tell.
@@ -53,7 +53,7 @@ def find(view: View, names: Sequence[str]) -> tuple[list[Difference], list[str],
     """The differences of these accounts, or of all; the accounts of which there are no rows to believe; and why not."""
     believed, rest, wrong = trusted(view, names)
     told = {account: list(mine) for account, mine in groupby(fetched(view, _TOLD, names), key=lambda row: row.account)}
-    counts = {row[0]: row[1] for row in view.connection.execute(*inventory.about(_COUNT, names, "GROUP BY account"))}
+    counts = dict(view.connection.rows(*inventory.about(_COUNT, names, "GROUP BY account")))
     found = [
         _difference(head, counts.get(head.account, 0), told.get(head.account, ()))
         for head in fetched(view, f"scope = '{HEAD}'", names)
@@ -95,7 +95,7 @@ def _doubt(view: View, seq: int, account: str, digest: str | None) -> TamperedEr
 def fetched(view: View, condition: str, names: Sequence[str]) -> Iterator[Row]:
     """Rows of these accounts, or of all, account by account."""
     query = f"SELECT {_LISTED} FROM history_subject WHERE ({condition})"  # noqa: S608  (our own names)
-    for row in view.connection.execute(*inventory.about(query, names, "ORDER BY account, scope, mark")):
+    for row in view.connection.rows(*inventory.about(query, names, "ORDER BY account, scope, mark")):
         yield Row(**dict(zip(inventory.COLUMNS, row, strict=True)))
 
 

@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditor.history import change
 from auditor.history.baseline import Approval, Baseline
 from auditor.history.chain import canonical
+from auditor.history.connection import Connection, Lite, listed
 from auditor.history.ledger import Held, Ledger, Place, Strength
 from auditor.history.store import SUBJECTS, Body
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, TextClause
+from auditor.values import frozen
 
 HEAD = ""
 """The scope of the one row about the account itself."""
@@ -32,7 +31,7 @@ FIRST, ABSENT = "first", "absent"
 _AT_ONCE = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """A subject of an account. All fields are ASCII; texts that others wrote stand in them as JSON spells them.
 
@@ -175,22 +174,17 @@ _DIGESTS = {
 
 def digests(connection: Connection, names: Sequence[str] = ()) -> dict[str, str]:
     """Account -> digest of the rows as they are there, of these accounts or of all: computed where the rows are."""
-    if connection.dialect.name == "sqlite":
-        raw: Any = connection.connection.driver_connection
+    if isinstance(connection, Lite):
+        raw: Any = connection.raw
         raw.create_aggregate("auditor_digest", 1, Digest)
-    query = f"SELECT account, {_DIGESTS[connection.dialect.name]} FROM history_subject WHERE TRUE"  # noqa: S608  (our own names)
-    found: dict[str, str] = dict(connection.execute(*about(query, names, "GROUP BY account")).all())
-    return found
+    query = f"SELECT account, {_DIGESTS[connection.dialect]} FROM history_subject WHERE TRUE"  # noqa: S608  (our own names)
+    return dict(connection.rows(*about(query, names, "GROUP BY account")))
 
 
-def about(query: str, names: Sequence[str], after: str = "") -> tuple[TextClause, dict[str, Any]]:
+def about(query: str, accounts: Sequence[str], after: str = "") -> tuple[str, dict[str, Any]]:
     """A statement that ends in its WHERE, about these accounts or about all."""
-    from sqlalchemy import bindparam, text
-
-    if not names:
-        return text(f"{query} {after}"), {}
-    statement = text(f"{query} AND account IN :names {after}").bindparams(bindparam("names", expanding=True))
-    return statement, {"names": list(names)}
+    names, values = listed("account", accounts)
+    return f"{query} {f'AND account IN ({names})' if accounts else ''} {after}", values
 
 
 def write(
@@ -200,8 +194,6 @@ def write(
 
     Rows that are so already are not written again. What `made` gives is held for some accounts at a time.
     """
-    from sqlalchemy import text
-
     counts: dict[str, int] = {}
     parts: dict[tuple[str, str], Body] = {}
     waiting: list[Row] = []
@@ -213,26 +205,24 @@ def write(
             _upsert(connection, waiting)
             waiting = []
     _upsert(connection, waiting)
-    there = connection.execute(text("SELECT account, count(*) FROM history_subject GROUP BY account")).all()
+    there = list(connection.rows("SELECT account, count(*) FROM history_subject GROUP BY account"))
     for account in [account for account, count in there if counts.get(account, count) != count]:
         # rows of another identity key, or of a run that is not believed any more
-        connection.execute(text("DELETE FROM history_subject WHERE account = :account"), {"account": account})
+        connection.write("DELETE FROM history_subject WHERE account = :account", {"account": account})
         _upsert(connection, made(account))
     return parts
 
 
 def _upsert(connection: Connection, wanted: Sequence[Row]) -> None:
     """Inserts or changes rows. PostgreSQL takes them as columns in one statement: a statement a row would be thirty times slower."""
-    from sqlalchemy import text
-
     names, keys = ", ".join(COLUMNS), ("account", "scope", "mark")
     rest = [name for name in COLUMNS if name not in keys]
     changed = ", ".join(f"{name} = excluded.{name}" for name in rest)
     differs = " OR ".join(f"history_subject.{name} <> excluded.{name}" for name in rest)
-    grown = connection.dialect.name == "postgresql"
+    grown = connection.dialect == "postgresql"
     marks = ", ".join(f"CAST(:{name} AS text[])" if grown else f":{name}" for name in COLUMNS)
     source = f"SELECT * FROM unnest({marks})" if grown else f"VALUES ({marks})"  # noqa: S608  (our own names)
-    statement = text(
+    statement = (
         f"INSERT INTO history_subject ({names}) {source} ON CONFLICT ({', '.join(keys)}) "
         f"DO UPDATE SET {changed} WHERE {differs}"
     )
@@ -242,7 +232,7 @@ def _upsert(connection: Connection, wanted: Sequence[Row]) -> None:
         else [{name: getattr(row, name) for name in COLUMNS} for row in wanted]
     )
     if wanted:
-        connection.execute(statement, given)
+        connection.write(statement, given)
 
 
 def approval_of(row: Row, place: Place) -> Approval | None:

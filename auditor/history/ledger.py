@@ -7,7 +7,7 @@ date. A row is known by its fingerprint; where a venue hides ids, by the next be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ from auditor.engine.findings import identity, label_of
 from auditor.history.chain import canonical
 from auditor.model.evidence import Reason, Snapshot
 from auditor.model.facts import COMPLETENESS, LISTS, format_time, parse_time
+from auditor.values import frozen
 
 Fingerprint = Callable[..., str]
 Place = tuple[str, str]
@@ -44,7 +45,7 @@ WEAKNESS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Held:
     """One subject as the ledger knows it. Times are UTC text; `changed_at` is None while nothing changed.
 
@@ -67,7 +68,7 @@ class Held:
         return self.scope, self.mark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ledger:
     """All subjects of an account, and since when the history knows it. `events_from` is when its log was first seen.
 
@@ -115,7 +116,7 @@ def from_document(value: Mapping[str, Any]) -> Ledger:
     return Ledger(**{**value, "held": held})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reading:
     """What a snapshot says to a ledger: the next ledger, and which row is which subject. `lost` went missing without being
     believed, `gone` was believed.

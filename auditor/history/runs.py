@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +28,7 @@ from auditor.model.rule import Severity
 from auditor.redaction import printable
 from auditor.reports import json as json_report
 from auditor.reports._once import TABLES, Once
+from auditor.values import frozen
 
 _MOST_TRIED = 50
 _V = 2
@@ -38,7 +38,7 @@ POINTS = 30
 """Runs that a trend in a report goes back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredRun:
     """A run without its accounts' reports. `run` and `summary` are as in the JSON report; `accounts` is name -> a line,
     worst first.
@@ -188,7 +188,7 @@ def snapshot_of(view: View, record: Record, account: str) -> Snapshot | None:
     return snapshot(normalise(document, at), at) if at else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Past:
     """What is known of an account before a run."""
 
@@ -233,12 +233,8 @@ def _past(view: View, record: Record, account: str) -> Past | None:
         ledger=ledgers.from_document(kept),
         snapshot=snapshot_of(view, record, account),
         ruleset=run["run"]["ruleset_sha256"],
-        packed=None if (found := view.part(record, account, "findings")) is None else _packed(found),
+        packed=None if (found := view.raw(record, account, "findings")) is None else zlib.compress(found, 1),
     )
-
-
-def _packed(found: Any) -> bytes:
-    return zlib.compress(json.dumps(found).encode(), 1)
 
 
 def approvals(

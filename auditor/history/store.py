@@ -15,18 +15,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditor import signing
 from auditor.history import chain, database
 from auditor.history.chain import Fault, Head, Record
+from auditor.history.connection import Connection, listed, scalar
 from auditor.history.database import HistoryError
-from auditor.history.tables import tables
+from auditor.history.tables import BODY, HEAD, PART, RECORD, insert
 from auditor.history.witness import Witness
 from auditor.model.facts import format_time
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
+from auditor.values import frozen
 
 Parts = Mapping[tuple[str, str], Any]
 """(account, kind) -> JSON value, or its Body. The account is empty for what concerns the whole record."""
@@ -34,9 +33,13 @@ SUBJECTS = "subjects"
 """The part that stands for the rows of an account (see `inventory`): they are its body, and only the newest ones are kept."""
 _LARGEST = 2**30
 _AT_ONCE = 500
+_QUICK = 4
+"""How hard a body is compressed: a twelfth larger than zlib would make it by itself, in half the time."""
+_RECORDS = f"SELECT {', '.join(RECORD)} FROM history_record"  # noqa: S608  (our own names)
+_ORPHANS = "NOT EXISTS (SELECT 1 FROM history_part WHERE history_part.sha256 = history_body.sha256)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Body:
     """A part ready to be stored. What takes long is made before anybody has to wait for the lock.
 
@@ -50,7 +53,7 @@ class Body:
     def of(cls, value: Any) -> Body:
         """The body of a JSON value, in the order it was given: a report is shown again as it was."""
         raw = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
-        return cls(sha256=hashlib.sha256(raw).hexdigest(), packed=zlib.compress(raw))
+        return cls(sha256=hashlib.sha256(raw).hexdigest(), packed=zlib.compress(raw, _QUICK))
 
 
 class NoHistoryError(HistoryError):
@@ -79,25 +82,19 @@ class View:
 
     def records(self, *kinds: str, account: str | None = None, newest: int | None = None) -> list[Record]:
         """Records in the order of their numbers: of these kinds, about this account, the newest ones only. Unchecked."""
-        from sqlalchemy import select
-
-        table = tables()
-        query = select(table.record).order_by(table.record.c.seq.desc()).limit(newest)
-        if kinds:
-            query = query.where(table.record.c.kind.in_(kinds))
+        names, values = listed("kind", kinds)
+        asked = [f"kind IN ({names})"] if kinds else []
         if account is not None:
-            about = select(table.part.c.seq).where(table.part.c.account == account)
-            query = query.where(table.record.c.seq.in_(about))
-        found = [Record(**row) for row in self.connection.execute(query).mappings()]
-        return found[::-1]
+            asked.append("seq IN (SELECT seq FROM history_part WHERE account = :account)")
+            values["account"] = account
+        query = f"{_RECORDS} WHERE {' AND '.join(asked) or 'TRUE'} ORDER BY seq DESC"
+        if newest is not None:
+            query, values = f"{query} LIMIT :newest", {**values, "newest": newest}
+        return [_record(row) for row in self.connection.rows(query, values)][::-1]
 
     def record(self, seq: int) -> Record | None:
         """One record, unchecked."""
-        from sqlalchemy import select
-
-        table = tables().record
-        row = self.connection.execute(select(table).where(table.c.seq == seq)).mappings().first()
-        return Record(**row) if row else None
+        return next(map(_record, self.connection.rows(f"{_RECORDS} WHERE seq = :seq", {"seq": seq})), None)
 
     def record_of(self, seq: int) -> Record | None:
         """The same, asked for once however often it is needed."""
@@ -107,19 +104,13 @@ class View:
 
     def newest(self, kind: str) -> dict[str, int]:
         """Account -> the number of the newest record that has such a part about it."""
-        from sqlalchemy import func, select
-
-        part = tables().part
-        query = select(part.c.account, func.max(part.c.seq)).where(part.c.kind == kind).group_by(part.c.account)
-        return {row[0]: row[1] for row in self.connection.execute(query)}
+        query = "SELECT account, max(seq) FROM history_part WHERE kind = :kind GROUP BY account"
+        return dict(self.connection.rows(query, {"kind": kind}))
 
     def approved(self) -> set[int]:
         """The runs that were approved as a whole: what was said of them is read from them."""
-        from sqlalchemy import func, select
-
-        part = tables().part
-        query = select(part.c.sha256, func.min(part.c.seq), func.min(part.c.account)).where(part.c.kind == "approval")
-        rows = self.connection.execute(query.group_by(part.c.sha256)).all()
+        query = "SELECT sha256, min(seq), min(account) FROM history_part WHERE kind = 'approval' GROUP BY sha256"
+        rows = list(self.connection.rows(query))
         said = [json.loads(self.body(seq, account, "approval", sha256)) for sha256, seq, account in rows]
         return {int(one["run"]) for one in said if "run" in one}
 
@@ -135,26 +126,25 @@ class View:
 
     def listed(self, seq: int) -> dict[tuple[str, str], str]:
         """(account, kind) -> sha256 of the parts that stand with a record, unchecked."""
-        from sqlalchemy import select
-
-        part = tables().part
-        rows = self.connection.execute(select(part.c.account, part.c.kind, part.c.sha256).where(part.c.seq == seq))
+        rows = self.connection.rows("SELECT account, kind, sha256 FROM history_part WHERE seq = :seq", {"seq": seq})
         return {(account, kind): sha256 for account, kind, sha256 in rows}
 
     def part(self, record: Record, account: str, kind: str) -> Any:
         """What a record says; None where it says nothing of that, or was pruned."""
+        raw = self.raw(record, account, kind)
+        return None if raw is None else json.loads(raw)
+
+    def raw(self, record: Record, account: str, kind: str) -> bytes | None:
+        """The same as the bytes that were hashed: JSON."""
         sha256 = self.names(record).get((account, kind))
-        return None if sha256 is None else json.loads(self.body(record.seq, account, kind, sha256))
+        return None if sha256 is None else self.body(record.seq, account, kind, sha256)
 
     def body(self, seq: int, account: str, kind: str, sha256: str) -> bytes:
         """The bytes of a part. Raises TamperedError where they are not those that were written."""
-        from sqlalchemy import select
-
-        held = tables().body
-        raw = self.connection.execute(select(held.c.body).where(held.c.sha256 == sha256)).scalar()
+        raw = scalar(self.connection.rows("SELECT body FROM history_body WHERE sha256 = :sha256", {"sha256": sha256}))
         unpacking = zlib.decompressobj()
         try:
-            body = unpacking.decompress(raw or b"", _LARGEST)
+            body = unpacking.decompress(raw if isinstance(raw, bytes) else b"", _LARGEST)
         except zlib.error:
             body = b""
         if hashlib.sha256(body).hexdigest() != sha256 or not unpacking.eof or unpacking.unused_data:
@@ -162,7 +152,7 @@ class View:
         return body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Store:
     """One history and the key that writes it. `trusted` are the public keys (hex) whose records count here."""
 
@@ -177,14 +167,15 @@ class Store:
         file = database.file_of(self.url)
         if file is not None and not file.exists():
             raise self._none_yet()
-        with self._connected() as connection:
+        with database.connected(self.url) as connection:
             ready = database.prepare(connection, upgrade=False)
             if ready is None:
                 raise self._none_yet()
             if ready:
                 yield View(connection=connection, trusted=self.trusted, head=_head(connection))
                 return
-        with self._connected(writes=True) as connection:  # from an earlier version: it says what it said before
+        # from an earlier version: it says what it said before
+        with database.connected(self.url, writes=True) as connection:
             database.prepare(connection, upgrade=True)
             yield View(connection=connection, trusted=self.trusted, head=_head(connection))
 
@@ -195,16 +186,6 @@ class Store:
         hint = "put a copy of it back; where it was meant to go, `auditor history verify --accept` after the next audit"
         return NoHistoryError(f"the history of {seen.seq} records that was here is gone", hint=hint)
 
-    @contextmanager
-    def _connected(self, *, writes: bool = False) -> Iterator[Connection]:
-        engine = database.engine(self.url)
-        with database.told():
-            options = {"writes": writes}
-            if not writes and engine.dialect.name == "postgresql":
-                options |= {"isolation_level": "REPEATABLE READ"}  # type: ignore[dict-item]
-            with engine.connect().execution_options(**options) as connection, connection.begin():
-                yield connection
-
     def append(self, kind: str, at: datetime, make: Callable[[View], Parts]) -> Record:
         """Writes the next record. `make` says what it holds, and sees the history as nobody else can change it.
 
@@ -212,7 +193,7 @@ class Store:
         """
         if (file := database.file_of(self.url)) is not None:
             database.make_file(file)
-        with self._connected(writes=True) as connection:
+        with database.connected(self.url, writes=True) as connection:
             database.prepare(connection, upgrade=True)
             view = View(connection=connection, trusted=self.trusted, head=_head(connection))
             record, head = self._write(view, kind, at, make(view))
@@ -220,8 +201,6 @@ class Store:
         return record
 
     def _write(self, view: View, kind: str, at: datetime, parts: Parts) -> tuple[Record, Head]:
-        from sqlalchemy import delete, insert
-
         bodies = {name: value if isinstance(value, Body) else Body.of(value) for name, value in parts.items()}
         hashes = {name: body.sha256 for name, body in bodies.items()}
         before = self._end(view)
@@ -233,14 +212,14 @@ class Store:
             at=format_time(at),
             content=content_of(hashes),
         )
-        table = tables()
-        view.connection.execute(insert(table.record).values(**asdict(record)))
+        write = view.connection.write
+        write(insert("history_record", RECORD), asdict(record))
         _keep(view.connection, {body.sha256: body.packed for body in bodies.values() if body.packed is not None})
         if bodies:
             rows = [{"seq": record.seq, "account": one[0], "kind": one[1], "sha256": hashes[one]} for one in bodies]
-            view.connection.execute(insert(table.part), rows)
-        view.connection.execute(delete(table.head))
-        view.connection.execute(insert(table.head).values(id=1, **asdict(head)))
+            write(insert("history_part", PART), rows)
+        write("DELETE FROM history_head")
+        write(insert("history_head", HEAD), {"id": 1, **asdict(head)})
         return record, head
 
     def _end(self, view: View) -> Head | None:
@@ -258,8 +237,6 @@ class Store:
 
         The links stay, so that the chain still verifies. None where there was nothing to forget.
         """
-        from sqlalchemy import delete, select
-
         pruned: list[int] = []
 
         def bury(view: View) -> Parts:
@@ -269,11 +246,8 @@ class Store:
             if not graves:
                 raise _NothingToPruneError
             pruned.extend(grave["seq"] for grave in graves)  # type: ignore[misc]
-            part, body = tables().part, tables().body
-            for seq in pruned:
-                view.connection.execute(delete(part).where(part.c.seq == seq))
-            said = select(part.c.seq).where(part.c.sha256 == body.c.sha256).exists()
-            view.connection.execute(delete(body).where(~said))
+            view.connection.write("DELETE FROM history_part WHERE seq = :seq", [{"seq": seq} for seq in pruned])
+            view.connection.write(f"DELETE FROM history_body WHERE {_ORPHANS}")  # noqa: S608  (our own names)
             return {("", "prune"): {"before": format_time(before), "pruned": graves}}
 
         try:
@@ -293,17 +267,15 @@ def content_of(hashes: Mapping[tuple[str, str], str]) -> str:
 
 def _keep(connection: Connection, bodies: Mapping[str, bytes]) -> None:
     """Stores what is not there yet: what a rule says of itself is the same in every run."""
-    from sqlalchemy import insert, select
-
-    table = tables().body
     there: set[str] = set()
     wanted = list(bodies)
     for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        there |= set(connection.execute(select(table.c.sha256).where(table.c.sha256.in_(some))).scalars())
+        names, values = listed("mark", wanted[start : start + _AT_ONCE])
+        query = f"SELECT sha256 FROM history_body WHERE sha256 IN ({names})"  # noqa: S608  (names of values)
+        there |= {mark for (mark,) in connection.rows(query, values)}
     rows = [{"sha256": mark, "body": packed} for mark, packed in bodies.items() if mark not in there]
     if rows:
-        connection.execute(insert(table), rows)
+        connection.write(insert("history_body", BODY), rows)
 
 
 def edited(seq: int | None, detail: str) -> Fault:
@@ -312,11 +284,12 @@ def edited(seq: int | None, detail: str) -> Fault:
 
 
 def _head(connection: Connection) -> Head | None:
-    from sqlalchemy import select
+    rows = connection.rows(f"SELECT {', '.join(HEAD[1:])} FROM history_head ORDER BY id")  # noqa: S608  (our own names)
+    return next((Head(**dict(zip(HEAD[1:], row, strict=True))) for row in rows), None)
 
-    table = tables().head
-    row = connection.execute(select(table).order_by(table.c.id)).mappings().first()
-    return Head(**{name: value for name, value in row.items() if name != "id"}) if row else None
+
+def _record(row: tuple[Any, ...]) -> Record:
+    return Record(**dict(zip(RECORD, row, strict=True)))
 
 
 def open_store(url: str, *, key: Path) -> Store:

@@ -1,72 +1,24 @@
-"""The tables of a history as they are at the newest revision; how they came about is in `migrations/`.
+"""The columns of a history as they are at the newest revision; how they came about is in `migrations/`.
 
+history_record: the chain. history_part: what a record says, by account and kind, as the hash of a body. history_body: what
+is said, once however often. history_head: one row, the signed end of the chain. history_subject: see `inventory`.
 A record is never changed. Its parts may be pruned, and then a later record says so. There is nothing in these columns
 that is neither signed nor hashed, but for the compression of a body.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sqlalchemy import Table
+from collections.abc import Sequence
 
 REVISIONS = ("0001", "0002")
 """Every revision this version knows, oldest first. A test holds it against `migrations/versions`."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
-    """record: the chain; part: what a record says, by account and kind, as the hash of a body; body: what is said, once
-    however often; head: one row, the signed end of the chain; subject: the inventory as it is now, see `inventory`.
-    """
-
-    record: Table
-    part: Table
-    body: Table
-    head: Table
-    subject: Table
+RECORD = ("seq", "history", "kind", "at", "content", "previous", "signer", "signature")
+PART = ("seq", "account", "kind", "sha256")
+BODY = ("sha256", "body")
+HEAD = ("id", "history", "seq", "hash", "signer", "signature")
 
 
-@cache
-def tables() -> Tables:
-    from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text
-
-    data = MetaData()
-    record = Table(
-        "history_record",
-        data,
-        Column("seq", Integer, primary_key=True, autoincrement=False),
-        *(
-            Column(name, Text, nullable=False)
-            for name in ("history", "kind", "at", "content", "previous", "signer", "signature")
-        ),
-    )
-    part = Table(
-        "history_part",
-        data,
-        Column("seq", Integer, primary_key=True, autoincrement=False),
-        Column("account", Text, primary_key=True),
-        Column("kind", Text, primary_key=True),
-        Column("sha256", Text, nullable=False),
-    )
-    body = Table(
-        "history_body",
-        data,
-        Column("sha256", Text, primary_key=True),
-        Column("body", LargeBinary, nullable=False),
-    )
-    head = Table(
-        "history_head",
-        data,
-        Column("id", Integer, primary_key=True, autoincrement=False),
-        Column("history", Text, nullable=False),
-        Column("seq", Integer, nullable=False),
-        *(Column(name, Text, nullable=False) for name in ("hash", "signer", "signature")),
-    )
-    keys = [Column(name, Text, primary_key=True) for name in ("account", "scope", "mark")]
-    rest = ("label", "standing", "first_seen", "last_seen", "face", "stood", "was", "said", "refused", "covered")
-    subject = Table("history_subject", data, *keys, *(Column(name, Text, nullable=False) for name in rest))
-    return Tables(record=record, part=part, body=body, head=head, subject=subject)
+def insert(table: str, columns: Sequence[str]) -> str:
+    """The statement that adds a row, its values named as the columns are."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"  # noqa: S608  (our own names)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from auditor import files
 from auditor.history.chain import Head
+from auditor.values import frozen
 
 _LARGEST = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Seen:
     """The newest record that was seen: which history, its number, its hash."""
 
@@ -27,7 +27,7 @@ class Seen:
     hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Witness:
     """One file for one history at one place."""
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from auditor.history import baseline, differences, inventory, runs
+from auditor.history.connection import scalar
 from auditor.history.inventory import HEAD, NONE, Row
 from auditor.history.ledger import Ledger, Place
 from auditor.history.store import SUBJECTS, Body, Parts, TamperedError, View
@@ -48,8 +49,8 @@ class All:
         if not believed:
             raise NothingToSayError
         some = sorted(believed) if self.names or self.rest else []  # none named: all of them
-        view.connection.execute(*inventory.about(_ALL, some))
-        self.count = int(view.connection.execute(*inventory.about(_COUNT, some)).scalar_one())
+        view.connection.write(*inventory.about(_ALL, some))
+        self.count = int(scalar(view.connection.rows(*inventory.about(_COUNT, some))))
         newest = view.newest(runs.INVENTORY)
         said: dict[int, Body] = {}
         parts: dict[tuple[str, str], Any] = {}
@@ -88,16 +89,14 @@ def _spoken(rows: Iterable[Row], said: baseline.Baseline) -> Iterable[Row]:
 
 def holders(view: View, wanted: Sequence[str]) -> list[str]:
     """The accounts that may hold a subject of such a fingerprint, its beginning or such a label, and those without rows."""
-    from sqlalchemy import text
-
     known, rows = view.newest(runs.INVENTORY), view.newest(SUBJECTS)
     found = {account for account, seq in known.items() if rows.get(account, 0) < seq}
-    query = text(
+    query = (
         "SELECT DISTINCT account FROM history_subject WHERE scope <> '' AND (label = :label "
         "OR (:start <> '' AND substr(mark, 1, length(:start)) = :start))"
     )
     for name in wanted:
         start = inventory.escaped(name.partition("-")[0])
         given = {"label": inventory.escaped(name), "start": start}
-        found |= set(view.connection.execute(query, given).scalars())
+        found |= {account for (account,) in view.connection.rows(query, given)}
     return sorted(found & known.keys())

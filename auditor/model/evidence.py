@@ -6,12 +6,13 @@ there is unknown; `None` under a list means that the list was not seen, `[]` tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from auditor.model.facts import LISTS, format_time
+from auditor.values import frozen
 
 SCHEMA = "auditor/evidence/1"
 
@@ -36,7 +37,7 @@ class Reason(StrEnum):
     VENUE_CLOSED = "venue_closed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """Where a fact came from. `by` is api, attest, venue, derived, history, local or config; times are UTC text."""
 
@@ -51,7 +52,7 @@ class Source:
         return {name: value for name, value in named.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problem:
     """One thing that could not be observed. `facts` are the paths it would have shown; `detail` is already scrubbed."""
 
@@ -65,7 +66,7 @@ class Problem:
         return {**document, "facts": list(self.facts)} if self.facts else document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Snapshot:
     """All evidence of one account at one moment. `account` holds its name and exchange beside its facts."""
 

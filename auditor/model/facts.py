@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from auditor import yamlio
+from auditor.values import frozen
 
 SCOPES = ("venue", "account", "api_key", "address", "event", "withdrawal", "vendor")
 LISTS = {
@@ -40,7 +40,7 @@ _TYPE = re.compile(r"(bool|int|number|text|time|enum|set|list)(?:\[(.*)\])?\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d))?\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fact:
     """One row of the catalogue.
 

@@ -7,13 +7,14 @@ but each renderer escapes it for its own medium.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from auditor.model.evidence import Problem
 from auditor.model.rule import Severity
+from auditor.values import frozen
 
 SCHEMA = "auditor/report/1"
 INDEX = "auditor/report-index/1"
@@ -32,7 +33,7 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Subject:
     """Whom a finding is about. `unseen` is the subject that stands for whatever an incomplete list did not show."""
 
@@ -42,7 +43,7 @@ class Subject:
     unseen: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Missing:
     """A fact that was needed and not there: why, and how to supply it (which permission, which question)."""
 
@@ -51,7 +52,7 @@ class Missing:
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EvidenceLine:
     """A fact that a finding rests on: its value as JSON, and where it came from in words (`api: GET ...`, `attested 2026-11-01`)."""
 
@@ -60,7 +61,7 @@ class EvidenceLine:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FindingFix:
     """What to do about a finding, with the steps for this venue."""
 
@@ -69,7 +70,7 @@ class FindingFix:
     steps: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """The outcome of one rule for one subject. `gain` is score.low after the whole rule is resolved over score.low now.
 
@@ -97,7 +98,7 @@ class Finding:
     baseline: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Score:
     """Contract 7. `low`, `high`, `coverage`, `observed` and `attested` are None where nothing weighted applies.
 
@@ -112,7 +113,7 @@ class Score:
     attested: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FixStep:
     """One change and the findings (by id) it closes; `gain` as in Finding."""
 
@@ -128,7 +129,7 @@ class PathStatus(StrEnum):
     POSSIBLE = "possible"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PathStep:
     """One action of an attacker. `needs` and `gives` are states of the attack model in plain words.
 
@@ -149,7 +150,7 @@ class PathStep:
     incidents: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AttackPath:
     """The cheapest way from what an attacker begins with to a goal; its steps in an order in which they can be taken.
 
@@ -173,7 +174,7 @@ class AttackPath:
     residual: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Change:
     """Something the owner can change, and what that alone does: paths (by id) it closes, and those it only delays."""
 
@@ -184,7 +185,7 @@ class Change:
     delays: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hardening:
     """Which changes close the confirmed paths to losing funds.
 
@@ -198,7 +199,7 @@ class Hardening:
     residual: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Question:
     """A question only the owner can answer, and the rules it would decide. Most valuable first.
 
@@ -220,7 +221,7 @@ class Question:
         return f"{self.fact}[{self.subject.fingerprint}]" if self.subject else self.fact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inventory:
     """Keys and addresses as seen; None where the list was not seen. `complete` is None where nobody knows."""
 
@@ -229,7 +230,7 @@ class Inventory:
     complete: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UnknownCause:
     """Unknown rules that one thing explains: what was missing, why, and the one way to supply it."""
 
@@ -239,7 +240,7 @@ class UnknownCause:
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Drift:
     """One difference between this run and what the owner approved, or the run before where nothing was approved.
 
@@ -251,7 +252,7 @@ class Drift:
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TrendPoint:
     """The score of an account in one stored run. `rules_changed`: judged by other rules than the run before it."""
 
@@ -263,7 +264,7 @@ class TrendPoint:
     rules_changed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunProblem:
     """What went wrong beside the evidence: a history that cannot be written, a notice not delivered, a waiver unused."""
 
@@ -272,7 +273,7 @@ class RunProblem:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AccountReport:
     """Everything about one account. `findings` holds every outcome of every selected rule, worst first.
 
@@ -300,7 +301,12 @@ class AccountReport:
     trend: tuple[TrendPoint, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def weight(account: AccountReport) -> int:
+    """How many accounts of the usual size one is as large as: it may have thousands of keys."""
+    return 1 + len(account.findings) // 200
+
+
+@frozen
 class RunInfo:
     """Which program said this, when, and with which rules."""
 
@@ -314,7 +320,7 @@ class RunInfo:
     """The accounts are samples served by the embedded twin: every format must say so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summary:
     """The run in a line. `findings` counts failing findings by severity; `coverage` is that of the worst-covered account."""
 
@@ -327,7 +333,7 @@ class Summary:
     grades: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Report:
     """One run over one or more accounts, worst account first.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from auditor.values import frozen
 
 
 class Severity(StrEnum):
@@ -25,7 +26,7 @@ class Severity(StrEnum):
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Predicate:
     """A checked condition: the SQL regenerated from its tree, and the facts it reads, in order of appearance."""
 
@@ -33,7 +34,7 @@ class Predicate:
     facts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fix:
     """What to change. `steps` by exchange id, and `default`; `remedy` names the steps in the venue file instead."""
 
@@ -43,7 +44,7 @@ class Fix:
     steps: dict[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rule:
     """One checked rule file. `when` is None where the rule is about every subject of its type."""
 

@@ -6,18 +6,19 @@ It holds references to secrets, never a secret; not even the references are show
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from pathlib import Path
 
 from auditor.errors import UsageError
 from auditor.redaction import printable
+from auditor.values import frozen
 
 OPT_IN = ("balances", "withdrawals")
 """What is read of an account only where its owner asks for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExpectedKeys:
     """How many API keys the owner counted in the exchange's web page, and on which day."""
 
@@ -25,7 +26,7 @@ class ExpectedKeys:
     as_of: date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AccountConfig:
     """One account under audit. `credentials` holds one block of references a key; none where all is attested.
 
@@ -45,7 +46,7 @@ class AccountConfig:
     include: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """A checked configuration; every path in it, also in `file:` references and `history`, is absolute."""
 

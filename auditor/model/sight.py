@@ -5,12 +5,12 @@ or seen by nobody. Computed from the catalogue and the venue file; loads no conn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
 from auditor.model.facts import LISTS, catalogue
 from auditor.model.venue import VenueFile, shown_paths
+from auditor.values import frozen
 
 
 class Sight(StrEnum):
@@ -26,7 +26,7 @@ class Sight(StrEnum):
     UNSEEN = "unseen"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class View:
     """The facts of a venue by who can know them. `places` says of which keys and lists a reading key proves what; `lists` are
     those of which it shows nothing at all.

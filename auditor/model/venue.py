@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
 from auditor.model.evidence import Source
 from auditor.model.facts import parse_time
+from auditor.values import frozen
 
 FRESH_DAYS = 180
 """How long what was read about a venue is taken for current."""
@@ -47,7 +48,7 @@ def age(as_of: str | None, now: datetime) -> str:
     return f"as of {as_of}{f' (older than {FRESH_DAYS} days)' if stale(as_of, now) else ''}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Origin:
     """Where something about a venue was read: addresses, the year, month or day of what was read, and how sure it is. No
     source and `low` is what is known of menus that nobody has written down.
@@ -58,7 +59,7 @@ class Origin:
     confidence: str = "low"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remedy:
     """The steps of a change in the venue's own menus."""
 
@@ -66,7 +67,7 @@ class Remedy:
     origin: Origin = Origin()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Policy:
     """A fact the venue fixes. `value` is None where nobody could establish it; `condition` is what limits it. `as_of` is
     the year, month or day (`2026`, `2026-08`, `2026-08-31`) of what was read, None where it has no date.
@@ -84,7 +85,7 @@ class Policy:
         return stale(self.as_of, now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VenueFile:
     """One exchange as its file describes it. `connector` is None for a venue without an API; `warn_before_first_call` is
     what an owner must know and confirm before a key is used at all. `inventory` is one of INVENTORY, None where nobody says.

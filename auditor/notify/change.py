@@ -13,12 +13,13 @@ from typing import Any
 
 from auditor.model.report import AccountReport, Drift, Finding, Outcome, Report
 from auditor.model.rule import Severity
+from auditor.values import frozen
 
 _OPEN = {Outcome.UNKNOWN, Outcome.ERROR}
 _CHANGED = {None, "new", "updated"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Told:
     """What was told of one account: failing finding id -> state, marks of drift, whether it was said to be incomplete."""
 
@@ -27,7 +28,7 @@ class Told:
     incomplete: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Change:
     """What a notice is about, worst first. `mended` counts failures that were told and are seen to be gone."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from auditor.model.report import AccountReport
 from auditor.reports._words import count, reason
+from auditor.values import frozen
 
 OBSERVED, STATED, POLICY, GIVEN, PARTLY, UNKNOWN = "observed", "stated", "policy", "given", "partly known", "unknown"
 WAYS = (OBSERVED, STATED, POLICY, GIVEN, PARTLY, UNKNOWN)
@@ -27,7 +27,7 @@ _BEGINNINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Known:
     """One fact of an account. `where` are sources, or reasons where it is unknown; `rules` those that asked for it."""
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 from auditor.errors import UsageError
 from auditor.redaction import printable
+from auditor.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Control:
     """One number of a framework. `derived`: taken from a draft and its change log, not from the final text."""
 
@@ -24,7 +24,7 @@ class Control:
     derived: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Framework:
     """A framework: `id` is how rules name it (`<id>/<control>`), `note` what it is not."""
 

@@ -6,16 +6,16 @@ Groups and orders what the Report says; computes no score. Whatever fails stands
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from auditor.model.report import AccountReport, AttackPath, Finding, FixStep, PathStatus, Report
 from auditor.reports import _view
 from auditor.reports._view import Issue
+from auditor.values import frozen
 
 WORST_PATHS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Group:
     """Issues that lead to one thing, and the paths to it."""
 
@@ -24,7 +24,7 @@ class Group:
     paths: tuple[AttackPath, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class First:
     """One change, and on which accounts (by name) it is due, the one that gains most first."""
 

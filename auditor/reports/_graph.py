@@ -7,7 +7,7 @@ Knows the path and nothing else. Texts are made visible, broken into lines and e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 
 from auditor.model.report import AttackPath, PathStatus
@@ -15,13 +15,14 @@ from auditor.reports import _chains
 from auditor.reports._lines import cut, wrap
 from auditor.reports._svg import coordinate, element
 from auditor.reports._words import capital, count, prose
+from auditor.values import frozen
 
 _WIDE, _LINE, _PAD, _GAP, _LANE, _STEM = 340, 17, 9, 30, 11, 24
 _CELL = 7.4
 """Units that a letter takes at most, on the average, at the size of the text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Box:
     """A node of an attack path: its lines, and where it stands."""
 

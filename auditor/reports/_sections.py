@@ -6,7 +6,6 @@ Every word comes from the Report through `_words` and `_wording`. Computes no nu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from auditor.model.report import AccountReport, Outcome
 from auditor.reports import _view
@@ -15,12 +14,13 @@ from auditor.reports._numbers import times
 from auditor.reports._view import Issue
 from auditor.reports._wording import bearing, gain, grounds, missing, tally, waived, whom
 from auditor.reports._words import count, prose, reason
+from auditor.values import frozen
 
 _QUESTIONS = 3
 _FIXES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Look:
     """How much to show. `limit` bounds each list of subjects or problems."""
 

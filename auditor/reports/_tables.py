@@ -6,7 +6,6 @@ Knows no medium; a renderer escapes what comes out. Whatever is not known says s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +13,13 @@ from auditor.model.facts import parse_time
 from auditor.model.report import AccountReport
 from auditor.reports import _view
 from auditor.reports._words import count, label
+from auditor.values import frozen
 
 _FEW_MONTHS, _FEW_YEARS = 2, 24
 """Months under which days, and under which months are counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KeyRow:
     """A key as a reader meets it. `can` and `unknown` are abilities; `age` is in days, -1 where nobody knows it."""
 

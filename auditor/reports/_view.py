@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from auditor.model.report import BY_ANSWER, AccountReport, Finding, Outcome, Report, Score, UnknownCause
 from auditor.model.rule import Severity
+from auditor.values import frozen
 
 _WORST_FIRST = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.PASS, Outcome.NOT_APPLICABLE)
 URGENT = frozenset({Severity.CRITICAL, Severity.HIGH})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Issue:
     """One rule and its findings of one outcome. What belongs to the rule is the same in all of them; `first` speaks for it."""
 

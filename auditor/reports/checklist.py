@@ -22,6 +22,7 @@ from auditor.reports._markdown import document, name, plain, table
 from auditor.reports._numbers import percent
 from auditor.reports._wording import SAMPLE, interval, method, waived, whom
 from auditor.reports._words import count, moment
+from auditor.values import frozen
 
 _MOST_LINES, _MOST_FACTS, _MOST_ACCOUNTS, _MOST_RULES = 12, 4, 100, 200
 _DATE = re.compile(r"\b20\d\d-[01]\d-[0-3]\d\b")
@@ -36,7 +37,7 @@ _OUTCOMES = {
 NOT_EXAMINED = "not examined"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bearing:
     """A finding that bears on a control, and whose it is."""
 

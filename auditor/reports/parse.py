@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from auditor.errors import Fault, InputError
-from auditor.model.report import INDEX, SCHEMA, AccountReport, Report, RunInfo, RunProblem, Score, Summary
+from auditor.model.report import INDEX, SCHEMA, AccountReport, Report, RunInfo, RunProblem, Score, Summary, weight
 from auditor.reports._once import TABLES, whole
 from auditor.spool import Gathering
 
@@ -35,7 +35,7 @@ def read(path: Path) -> Report:
 
 def of_document(document: Any, path: Path | str) -> Report:
     """The report of a decoded document; `path` says where it stood."""
-    gathering: Gathering[AccountReport] = Gathering()
+    gathering = Gathering(weigh=weight)
     said = _taken(document, path, gathering)
     if said.get("part") is not None:
         hint = "give the index beside it, which ends in no number: it leads to all parts"
@@ -45,7 +45,7 @@ def of_document(document: Any, path: Path | str) -> Report:
 
 def _of_index(index: dict[str, Any], path: Path) -> Report:
     """The report of all parts that an index names. Each must be as it was when the index was written."""
-    gathering: Gathering[AccountReport] = Gathering()
+    gathering = Gathering(weigh=weight)
     parts = index.get("parts")
     if not (isinstance(parts, list) and parts and all(isinstance(part, dict) for part in parts)):
         _refuse(path, "is not a readable report: its index names no parts")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -19,6 +18,7 @@ from auditor.reports._sarif_rules import LEVELS, described, said
 from auditor.reports._wording import SAMPLE, interval, seen, waived
 from auditor.reports._words import count, label, reason
 from auditor.spool import gathered
+from auditor.values import frozen
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _MOST_RESULTS = 25_000
@@ -56,7 +56,7 @@ def _spelled(value: Any, depth: int) -> str:
     return text.replace('"\\u0000', '"\0')  # what stands for a list
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Told:
     """What is written of the accounts, spelled already: of each its notes, its results by number, and its numbers."""
 

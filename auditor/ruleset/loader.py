@@ -11,7 +11,6 @@ import os.path
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from auditor.model.facts import SCOPES
 from auditor.model.rule import Fix, Predicate, Rule, Severity
 from auditor.redaction import printable
 from auditor.ruleset import cases, predicate, prepared, shape
+from auditor.values import frozen
 from auditor.yamlio import Document
 
 FAMILIES = ("key", "auth", "email", "withdrawal", "session", "vendor", "team", "venue", "monitor", "evidence", "alert")
@@ -29,7 +29,7 @@ _MAX_BYTES = 2**20
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}|[{}]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Loaded:
     """What came of one file: a rule, or faults."""
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from auditor.model.facts import catalogue, suggestion
 from auditor.model.rule import Predicate
 from auditor.ruleset import prepared
-from auditor.ruleset.tree import CLOCK, regenerated
-from auditor.ruleset.words import PredicateError, Token, scan, shown, tokens
+from auditor.ruleset.words import CLOCK, PredicateError, Token, scan, shown, tokens
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Condition
@@ -48,6 +47,8 @@ def check(text: str, *, applies_to: str) -> Predicate:
 
 def looked_at(text: str, *, applies_to: str) -> Predicate:
     """As `check`, whether or not the text was looked at before."""
+    from auditor.ruleset.tree import regenerated
+
     found = tokens(text)
     facts = tuple(dict.fromkeys(spelled for kind, spelled in found if kind == "fact"))
     for path in facts:

@@ -7,7 +7,7 @@ conditions stand in it as the checker wrote them: nothing is translated.
 from __future__ import annotations
 
 from auditor.model.rule import Rule
-from auditor.ruleset.tree import CLOCK
+from auditor.ruleset.words import CLOCK
 
 NOW = f"CROSS JOIN (SELECT CURRENT_TIMESTAMP AS {CLOCK}) AS clock"
 """The clock of a statement: to judge as of another moment, write that moment there."""

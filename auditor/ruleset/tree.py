@@ -7,22 +7,19 @@ spelling: what a forgiving parser reads over was refused in `words` before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from auditor.model.facts import catalogue
-from auditor.ruleset.words import AMOUNT, UNITS, PredicateError, check_number, check_text, shown
+from auditor.ruleset.words import AMOUNT, CLOCK, UNITS, PredicateError, check_number, check_text, shown
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expr
 
-CLOCK = "now_"
-"""The column the engine binds the moment of the audit to (a time with zone); authors write `now`."""
 _LARGEST_SUM = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Term:
     """A checked piece: its type (bool, number, text, enum, time, interval), its SQL, and what messages call it."""
 
@@ -249,6 +246,8 @@ def _total(left: _Term, sign: str, right: _Term) -> str | None:
     """What two constants make. Engines count small ones in 32 bits and fail beyond: a fact beside them widens the sum."""
     if left.constant is None or right.constant is None:
         return None
+    from decimal import Decimal
+
     one, other = Decimal(left.constant), Decimal(right.constant)
     total = one + other if sign == "+" else one - other
     if abs(total) > _LARGEST_SUM:

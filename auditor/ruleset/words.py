@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 
 from auditor.model.facts import LARGEST_INT, SCOPES, catalogue
 from auditor.redaction import mask_personal, printable
 
+CLOCK = "now_"
+"""The column the engine binds the moment of the audit to (a time with zone); authors write `now`."""
 MAX_TEXT = 4_000
 MAX_NESTING = 24
 """Open parentheses and the NOTs before them. A parser in Python spends up to 35 stack frames on each of them."""
@@ -183,6 +184,8 @@ def check_number(spelled: str) -> None:
         raise PredicateError(
             f"{shown(spelled)} is not a plain number", "write digits and at most one point: 1000 or 0.5"
         )
+    from decimal import Decimal
+
     if sum(char != "." for char in spelled) > _MAX_DIGITS or Decimal(spelled) > LARGEST_INT:
         raise PredicateError(
             f"{shown(spelled)} is out of range", f"at most {_MAX_DIGITS} digits and at most {LARGEST_INT}"

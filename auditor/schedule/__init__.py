@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from auditor.errors import UsageError
 from auditor.schedule.every import Slots
+from auditor.values import frozen
 
 SCHEDULERS = {
     "systemd": "systemd",
@@ -26,7 +26,7 @@ REPORTED = (4, 10, 11, 12, 13)
 _MOST_LATE = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """What is to run, when, as whom. Paths are absolute.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 
 from auditor.errors import UsageError
 from auditor.redaction import printable
+from auditor.values import frozen
 
 _LENGTH = re.compile(r"([1-9][0-9]{0,4})([mhdw])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -26,7 +26,7 @@ def length(text: str) -> timedelta:
     return every
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Slots:
     """The times of a week at which something runs. `weekday` is None for every day, else 1 for Monday."""
 

@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from auditor.ruleset.kleene import ALWAYS, Condition
+from auditor.values import frozen
 
 EFFORTS = ("low", "medium", "high")
 NAMES = ("api_key.label", "api_key.masked_id", "address.label", "vendor.name")
 """Facts that say which row it is and decide nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class State:
     """Something an attacker holds, in plain words. Capabilities and goals are states too: the first and the last of a path.
 
@@ -31,7 +32,7 @@ class State:
     losing_funds: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Delay:
     """A wait in hours, read from the fact `hours`, where `state` is on the way (any way, if None) and `when` holds."""
 
@@ -40,7 +41,7 @@ class Delay:
     when: Condition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rows:
     """A condition on rows of a list (`api_key`, `address`, `vendor`): one of them must meet it."""
 
@@ -48,7 +49,7 @@ class Rows:
     when: Condition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Move:
     """One way to gain states. An action of the model is one move, or one for each thing it takes from a row.
 
@@ -79,7 +80,7 @@ class Move:
         return frozenset([path for part in parts for path in part.facts] + delays)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setting:
     """Facts of `scope` as they are after a change, for the account or each row that `when` is known to hold for."""
 
@@ -88,7 +89,7 @@ class Setting:
     facts: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remedy:
     """Something an owner can change. Not proposed where `needs` is known not to hold, or `offered` is not known to."""
 

@@ -18,13 +18,14 @@ from auditor.threats.posture import Posture, Reading, Terrain
 from auditor.threats.solve import Graph, ones, weights
 from auditor.threats.told import Source, Told
 from auditor.threats.waits import Waits, delay_of, preference, waits_of
+from auditor.values import frozen
 
 _MOST_KEPT = 5_000
 _MOST_PROOFS = 100_000
 _MOST_ROUTES = 50_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Route:
     """A solved way: who starts it, what it reaches, its moves in order, and what closes it (changes as bits)."""
 
@@ -39,7 +40,7 @@ class Route:
     residual: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Solved:
     """Everything the model says of one posture. `sets` are the closing sets, smallest first, as bits over the changes."""
 

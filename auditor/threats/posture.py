@@ -18,6 +18,7 @@ from auditor.engine.few import Few
 from auditor.model.facts import Fact, catalogue
 from auditor.ruleset.kleene import ALWAYS, Condition, Truth
 from auditor.threats.model import Model, Move, Remedy
+from auditor.values import frozen
 
 Facts = dict[str, Any]
 Rows = Mapping[str, Sequence[Facts]]
@@ -28,7 +29,7 @@ _SINGLE = ("account", "venue")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reading:
     """Known facts of one account: `facts` of account and venue by path, `rows` by scope, the unseen row an empty one."""
 

@@ -31,6 +31,8 @@ _ASKED = 6
 
 
 Weights = tuple[int, ...]
+_Step = tuple[int, tuple[int, ...], int]
+"""A move as a bit, what suffices for it, and what it gives."""
 
 
 @lru_cache(maxsize=4096)
@@ -51,8 +53,9 @@ class Graph:
     costs: tuple[int, ...] = field(init=False)
     slow: tuple[int, ...] = field(init=False)
     muting: int = field(init=False)
+    _steps: list[_Step] = field(init=False)
     _closures: dict[tuple[int, int], int] = field(default_factory=dict)
-    _relevant: dict[int, int] = field(default_factory=dict)
+    _relevant: dict[int, tuple[int, list[_Step]]] = field(default_factory=dict)
     _texts: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _fields: dict[tuple[int, int, Weights], _Field] = field(default_factory=dict)
 
@@ -60,6 +63,7 @@ class Graph:
         self.bits = {name: 1 << place for place, name in enumerate(self.model.states)}
         self.needs = [tuple(self._variants(move)) for move in self.model.moves]
         self.gives = [sum(self.bits[name] for name in move.gives) for move in self.model.moves]
+        self._steps = [(1 << number, self.needs[number], gives) for number, gives in enumerate(self.gives)]
         self.given_by = {bit: [] for bit in self.bits.values()}
         for number, gives in enumerate(self.gives):
             for bit in ones(gives):
@@ -108,40 +112,24 @@ class Graph:
 
     def relevant(self, start: int) -> int:
         """The moves that could ever matter to this attacker, were every condition met."""
+        return self._mattering(start)[0]
+
+    def _mattering(self, start: int) -> tuple[int, list[_Step]]:
+        """The same, and these moves in an order in which they could be made."""
         if start not in self._relevant:
-            held, found = self._spread(start, -1), 0
-            for number, needs in enumerate(self.needs):
-                for need in needs:
-                    if need & held == need:
-                        found |= 1 << number
-                        break
-            self._relevant[start] = found
+            _, made = _spread(start, self._steps)
+            self._relevant[start] = sum(bit for bit, _, _ in made), made
         return self._relevant[start]
 
     def reach(self, start: int, open_: int) -> int:
         """Every state that can be gained from `start` by the moves in `open_`."""
-        key = (start, open_ & self.relevant(start))
+        relevant, steps = self._mattering(start)
+        key = (start, open_ & relevant)
         if len(self._closures) > 10 * _MOST_KEPT:
             self._closures.clear()
         if key not in self._closures:
-            self._closures[key] = self._spread(start, key[1])
+            self._closures[key], _ = _spread(start, [step for step in steps if step[0] & open_])
         return self._closures[key]
-
-    def _spread(self, held: int, open_: int) -> int:
-        waiting = [number for number in range(len(self.gives)) if open_ >> number & 1]
-        while True:
-            left = []
-            before = held
-            for number in waiting:
-                for need in self.needs[number]:
-                    if need & held == need:
-                        held |= self.gives[number]
-                        break
-                else:
-                    left.append(number)
-            if held == before:
-                return held
-            waiting = left
 
     def cheapest(self, start: int, goal: int, open_: int, weighed: Weights, wait: Wait) -> tuple[int, ...]:
         """The moves of the best proof of `goal`, which must be within reach, in an order in which they can be made."""
@@ -155,19 +143,48 @@ class Graph:
     def ordered(self, start: int, chosen: Sequence[int]) -> tuple[int, ...]:
         """The moves in an order in which they can be made; those that cannot are left out."""
         held, waiting, found = start, sorted(chosen), []
-        while ready := [one for one in waiting if any(need & held == need for need in self.needs[one])]:
-            found.append(ready[0])
-            held |= self.gives[ready[0]]
-            waiting.remove(ready[0])
+        while (ready := self._first(waiting, held)) is not None:
+            found.append(ready)
+            held |= self.gives[ready]
+            waiting.remove(ready)
         return tuple(found)
 
+    def _first(self, moves: Sequence[int], held: int) -> int | None:
+        """The first of these moves that can be made."""
+        for one in moves:
+            for need in self.needs[one]:
+                if need & held == need:
+                    return one
+        return None
 
-def ones(mask: int) -> Iterator[int]:
+
+def _spread(held: int, waiting: list[_Step]) -> tuple[int, list[_Step]]:
+    """Everything that is held once no further move can be made, and the moves in the order in which they were."""
+    made: list[_Step] = []
+    while True:
+        left = []
+        for step in waiting:
+            for need in step[1]:
+                if need & held == need:
+                    held |= step[2]
+                    made.append(step)
+                    break
+            else:
+                left.append(step)
+        if len(left) == len(waiting):
+            return held, made
+        waiting = left
+
+
+@lru_cache(maxsize=1 << 14)
+def ones(mask: int) -> tuple[int, ...]:
     """The single bits of a mask, lowest first."""
+    found = []
     while mask:
         lowest = mask & -mask
-        yield lowest
+        found.append(lowest)
         mask ^= lowest
+    return tuple(found)
 
 
 class _Field:
@@ -176,6 +193,8 @@ class _Field:
     def __init__(self, graph: Graph, start: int, open_: int, weighed: Weights) -> None:
         self.graph, self.start, self.open, self.weights = graph, start, open_, weighed
         self.least = self._bounds()
+        rising = sorted(self.least, key=lambda bit: (self.least[bit], -bit))
+        self.rank = {bit: place for place, bit in enumerate(rising)}
         self._ways: dict[int, list[tuple[int, int, int]]] = {}
         self._before: dict[int, int] = {}
 
@@ -270,9 +289,8 @@ class _Search:
         if not open_:
             self._finish(chosen, cost)
             return
-        least = self.field.least
-        dearest = max(ones(open_), key=lambda bit: (least[bit], -bit))
-        if self._hopeless(open_, chosen, cost):
+        dearest = max(ones(open_), key=self.field.rank.__getitem__)
+        if self._hopeless(open_, dearest, chosen, cost):
             return
         now = provided | dearest
         for _, number, need in self.field.ways(dearest):
@@ -281,10 +299,12 @@ class _Search:
             else:
                 self._provide((open_ | need) & ~now, now, chosen | 1 << number, cost + self.field.weights[number])
 
-    def _hopeless(self, open_: int, chosen: int, cost: int) -> bool:
+    def _hopeless(self, open_: int, dearest: int, chosen: int, cost: int) -> bool:
         """Whether nothing from here on can be better. What is paid already may serve again, and is not counted twice."""
         field_, best = self.field, self.best[0]
-        spare = best - cost - (self.best[1:2] == (0,))  # what may still be spent on something better
+        spare = best - cost - (self.best[1] == 0)  # what may still be spent on something better
+        if field_.least[dearest] <= spare:
+            return False
         for bit in ones(open_):
             due = field_.least[bit]
             if due > spare:

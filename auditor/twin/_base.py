@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Self
 
 from aiohttp import web
 
+from auditor.values import frozen
+
 
 class Refusal(StrEnum):
     """What a venue may answer instead of serving; each venue spells it in its own code, text and status."""
@@ -54,7 +56,7 @@ class Spoken:
         return web.json_response(self.body, status=self.status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TwinKey:
     """One sample key: what signs, what it may do, from where, and the venue's own description of it."""
 
@@ -66,7 +68,7 @@ class TwinKey:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recorded:
     """A request as it arrived."""
 

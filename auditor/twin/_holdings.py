@@ -13,11 +13,12 @@ from typing import Any
 from aiohttp import web
 
 from auditor.twin._base import TwinKey
+from auditor.values import frozen
 
 Routes = dict[tuple[str, str], Callable[[web.Request, TwinKey], Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Payout:
     """One withdrawal. `at` is in milliseconds; `state` is the venue's own word."""
 

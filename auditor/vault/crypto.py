@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auditor.errors import CredentialError
+from auditor.values import frozen
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -28,7 +28,7 @@ class TamperedError(CredentialError):
     """The vault opens and something in it is not what was written with its key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cost:
     """What one guess at a passphrase costs: memory in KiB, passes over it, lanes side by side."""
 

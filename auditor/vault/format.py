@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 from auditor.errors import CredentialError
+from auditor.values import frozen
 
 VERSION = 1
 SALT_BYTES = 16
@@ -41,7 +41,7 @@ class Kind(IntEnum):
     KEY = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lock:
     """How the key that opens the vault is made. `memory` is in KiB; costs are 0 where nothing is stretched."""
 
@@ -52,7 +52,7 @@ class Lock:
     salt: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sealed:
     """A vault as it lies on the disk: nothing in it can be read without its key."""
 

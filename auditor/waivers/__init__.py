@@ -18,6 +18,7 @@ from auditor import yamlio
 from auditor.errors import Fault, InputError
 from auditor.model.report import AccountReport, Finding, Outcome, RunProblem
 from auditor.redaction import printable, scrub
+from auditor.values import frozen
 
 FILE = "waivers.yaml"
 MOST_DAYS = 366
@@ -32,7 +33,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _BY_COMMAND = "`auditor waive FINDING` writes the whole entry"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Waiver:
     """One accepted risk. `until` is the last day it holds, in UTC; `place` is file and line, for people."""
 

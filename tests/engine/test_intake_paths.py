@@ -155,6 +155,9 @@ def test_both_paths_agree(chance: random.Random) -> None:
         assert fast.exchanges == slow.exchanges and len(fast) == len(slow)
         if len(fast):
             assert _evaluated(fast) == _evaluated(slow)
+            with Evidence(NOW) as elsewhere:  # as a worker of a fleet gets them
+                elsewhere.take(b"\n".join(json.dumps(one).encode() for one in fast.documents()))
+                assert _evaluated(elsewhere) == _evaluated(fast)
 
 
 def test_the_fast_path_is_taken(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(_transport.Venue, "__init__", refuse("a venue is opened"))
     monkeypatch.setattr(aiohttp.ClientSession, "_request", refuse("a request"))
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", refuse("a request"))
     monkeypatch.setattr(socket.socket, "connect", refuse("a connection"))
     monkeypatch.setattr(socket, "getaddrinfo", refuse("a name is looked up"))
     monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", refuse("a connection of the loop"))

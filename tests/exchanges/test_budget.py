@@ -121,6 +121,34 @@ def test_first_come_first_served() -> None:
     assert order == list(range(50))
 
 
+@settings(max_examples=80, deadline=None)
+@given(arrivals=st.lists(st.floats(0, 4), min_size=2, max_size=40), cancelled=st.sets(st.integers(0, 39)))
+def test_nobody_goes_before_who_came_earlier(arrivals: list[float], cancelled: set[int]) -> None:
+    """Also who comes at the moment when there is room, while others are about to be let through; and some give up."""
+    limit = Limit(calls=8, seconds=1)
+    came: list[int] = []
+    went: list[int] = []
+
+    async def main() -> None:
+        budgets = Budgets()
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(arrivals[number])
+            came.append(number)
+            await budgets.take("endpoint", limit, "key")
+            went.append(number)
+
+        tasks = [asyncio.create_task(one(number)) for number in range(len(arrivals))]
+        await asyncio.sleep(2)
+        for number in cancelled & set(range(len(tasks))):
+            tasks[number].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    leap(main)
+    assert went == [number for number in came if number in set(went)]
+    assert set(range(len(arrivals))) - set(went) <= cancelled
+
+
 @pytest.mark.parametrize(("per", "seconds"), [("key", 0.0), ("address", 40.0)])
 def test_keys_have_allowances_of_their_own_unless_the_venue_counts_addresses(per: str, seconds: float) -> None:
     limit = Limit(calls=4, seconds=1, per=per)

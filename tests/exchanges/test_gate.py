@@ -258,6 +258,11 @@ def test_what_is_declared_is_what_ccxt_signs(module: Connector, endpoint: Endpoi
     request = signer.sign(endpoint, placed)
     _gate.check_signed(request, endpoint, placed, None)
     assert request.url.startswith(f"https://{endpoint.host}{_gate.placed_in(endpoint.path, placed)}")
+    ours = {"host", "user-agent", "accept-encoding", "content-length", "transfer-encoding", "connection", "cookie"}
+    said_twice = ours & {
+        name.lower() for name in request.headers.keys() - {"User-Agent"}
+    }  # that one takes the place of ours
+    assert not said_twice
     if endpoint.public:
         assert not any(value in f"{request.url} {request.headers} {request.body}" for value in CREDENTIALS.values())
 
@@ -309,6 +314,15 @@ def _signed(url: str, *, verb: str = "GET", body: str | None = None) -> SignedRe
 def test_a_signed_url_that_is_another_request_is_refused(url: str) -> None:
     with pytest.raises(_gate.GateError):
         _gate.check_signed(_signed(url), ENDPOINT, {"subAcct": "a"}, None)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "=", "&", "%41", "%", "+", ";", "é", "&&", "==", "%C3%A9", ""]), max_size=12)
+)
+def test_a_query_is_read_as_the_standard_library_reads_it(soup: list[str]) -> None:
+    from urllib.parse import parse_qsl
+
+    assert _gate._pairs("".join(soup)) == parse_qsl("".join(soup), keep_blank_values=True)
 
 
 def test_the_very_request_passes() -> None:

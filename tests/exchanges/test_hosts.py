@@ -445,7 +445,20 @@ def test_declared_hosts_are_public_names(exchange: str) -> None:
 CODE = sorted(
     path
     for path in Path(_transport.__file__).parent.glob("*.py")
-    if path.stem not in {"_transport", "_body", "_hosts", "_ccxt", "_signer", "_gate", "_load", "_venue", "_budget"}
+    if path.stem
+    not in {
+        "_transport",
+        "_http",
+        "_body",
+        "_hosts",
+        "_ccxt",
+        "_signer",
+        "_gate",
+        "_load",
+        "_venue",
+        "_budget",
+        "_deadline",
+    }
 )
 ALLOWED = {
     "__future__",

@@ -103,6 +103,65 @@ def test_two_signers_share_no_container_they_write_to(ccxt_class: str) -> None:
 
 
 @pytest.mark.parametrize("ccxt_class", CLASSES)
+def test_an_instance_of_a_key_is_the_template_in_all_but_its_own_containers(ccxt_class: str) -> None:
+    shared, one = template(ccxt_class, URL), Signer(ccxt_class, {}, URL)._ccxt
+    own = {"options", "headers", "urls", "tokenBucket", "last_request_headers", "accountsById", "balance"}
+    for name, value in vars(shared).items():
+        held = getattr(one, name)
+        assert held is value or (
+            name in own and held == ({**value, "timeDifference": 0} if name == "options" else value)
+        )
+    assert not any(isinstance(value, dict) and getattr(one, name) is value for name, value in vars(shared).items()
+                   if name in own)  # fmt: skip
+
+
+@pytest.mark.parametrize("ccxt_class", CLASSES)
+def test_what_is_set_on_the_instance_of_one_key_is_seen_by_no_other(ccxt_class: str) -> None:
+    one, other = Signer(ccxt_class, secrets(1), URL)._ccxt, Signer(ccxt_class, secrets(2), URL)._ccxt
+    for name in {*vars(template(ccxt_class, URL)), "aTokenOfItsOwn", "all_credentials"} - {"headers"}:
+        before = getattr(other, name, None), getattr(template(ccxt_class, URL), name, None)
+        setattr(one, name, "CANARY")
+        assert (getattr(other, name, None), getattr(template(ccxt_class, URL), name, None)) == before
+
+
+def _plain(ccxt_class: str) -> Any:
+    """The class as ccxt ships it, set up as its documentation says."""
+    import ccxt.async_support
+
+    instance = getattr(ccxt.async_support, ccxt_class)({"enableRateLimit": False})
+    for name, secret in secrets().items():
+        setattr(instance, name, secret.reveal())
+    instance.urls = {**instance.urls, "api": copy.deepcopy(template(ccxt_class, URL).urls["api"])}
+    return instance
+
+
+@pytest.mark.parametrize("ccxt_class", CLASSES)
+@pytest.mark.parametrize("params", [{}, {"subAcct": "a b&c=é"}, {"limit": "20", "cursor": "x%2F+"}])
+def test_it_signs_as_ccxt_does(ccxt_class: str, params: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_795_000_000_123_456_789)
+    monkeypatch.setattr("time.time", lambda: 1_795_000_000.123)
+    asked = ONE_OF[ccxt_class]
+    wanted = _plain(ccxt_class).sign(asked.call, list(asked.api), asked.verb, dict(params))
+    signer = Signer(ccxt_class, secrets(), URL)
+    for request in (signer.sign(asked, params), Signer(ccxt_class, secrets(), URL).sign(asked, params)):
+        assert (request.verb, request.url, request.headers, request.body) == (
+            wanted["method"],
+            wanted["url"],
+            wanted["headers"],
+            wanted["body"],
+        )
+
+
+@pytest.mark.parametrize("missing", ["apiKey", "secret", "password"])
+def test_a_credential_that_is_missing_is_missed_every_time(missing: str) -> None:
+    signer = Signer("okx", {name: secret for name, secret in secrets().items() if name != missing}, URL)
+    for _ in range(3):
+        with pytest.raises(UnsignableError):
+            signer.sign(okx.CONFIG, {})
+        signer.sign(okx.TIME, {})
+
+
+@pytest.mark.parametrize("ccxt_class", CLASSES)
 def test_no_part_of_one_key_is_in_the_request_of_another(ccxt_class: str) -> None:
     signers = {number: Signer(ccxt_class, secrets(number), URL) for number in range(50)}
     seen: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import logging
@@ -218,6 +219,68 @@ def test_a_body_without_end_is_cut_at_the_limit() -> None:
 
     refusal, server = refusal_of(endless, deadline=10)
     assert refusal.failure.code == "size" and len(server.lines) == 1
+
+
+class Lasting(Server):
+    """Keeps its connections open, and remembers the number of the connection that each request came by."""
+
+    def __init__(self, *answers: tuple[bytes, ...]) -> None:
+        super().__init__(says(b""))
+        self.answers = answers
+        self.connections = 0
+        self.by: list[int] = []
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        number = self.connections
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                self.by.append(number)
+                for piece in self.answers[min(len(self.by), len(self.answers)) - 1]:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(FINE)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+WHOLE = (HEAD + FINE,)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (WHOLE, True),
+        ((HEAD, FINE), True),
+        ((HEAD + FINE[:5], FINE[5:20], FINE[20:]), True),
+        ((CHUNKED, b"5\r\n" + FINE[:5] + b"\r\n", b"%x\r\n%b\r\n0\r\n\r\n" % (len(FINE) - 5, FINE[5:])), True),
+        ((CHUNKED + b"%x\r\n%b\r\n" % (len(FINE), FINE), b"0\r\n\r\n"), True),
+        ((b"HTTP/1.1 302 X\r\nLocation: /x\r\nContent-Length: 9\r\n\r\nelse",), False),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{",), False),
+    ],
+    ids=["whole", "apart", "in pieces", "chunked", "its end apart", "a redirect half read", "never whole"],
+)
+def test_a_connection_is_used_again_only_after_a_whole_answer(first: tuple[bytes, ...], again: bool) -> None:
+    async def run() -> Lasting:
+        server = Lasting(first, WHOLE)
+        async with server as url, Venue(okx, endpoint=url, deadline=0.3) as venue:
+            door = venue.key(SECRETS)
+            if again:
+                assert await door.fetch(okx.CONFIG) == json.loads(FINE)
+            else:
+                with contextlib.suppress(Unavailable):
+                    await door.fetch(okx.CONFIG)
+            assert await door.fetch(okx.QUOTA) == json.loads(FINE)
+        return server
+
+    server = asyncio.run(run())
+    assert (server.by[1] == server.by[0]) is again
+    assert server.by[2:] in ([], [server.by[1]])
 
 
 def test_a_body_that_drips_ends_at_the_deadline() -> None:
@@ -683,6 +746,37 @@ def test_a_key_with_a_line_break_is_not_sent_and_says_so() -> None:
     refusal, server = asyncio.run(run())
     assert refusal.failure.reason is Reason.INVALID_KEY and not server.lines
     assert "CANARY" not in "".join(traceback.format_exception(refusal)) + refusal.detail
+
+
+@pytest.mark.parametrize("answer", [raw(FINE), code("50001", "503 X")])
+def test_what_is_the_same_for_all_is_asked_once_even_by_all_at_once(answer: bytes) -> None:
+    async def run(doors: int, calls: int) -> tuple[set[str], int]:
+        server = Server(says(answer))
+        async with server as url, Venue(okx, endpoint=url) as venue:
+            told = await _all_at_once(venue, okx.STATUS, doors, calls)
+        assert len(told) == doors * calls
+        return set(told), len(server.lines)
+
+    assert asyncio.run(run(3, 5)) == asyncio.run(run(1, 1))
+
+
+def test_no_timer_outlives_what_it_was_set_for() -> None:
+    """Neither is an answer that came in time ended later, nor does anything wake up after the venue was closed."""
+    faults: list[dict[str, Any]] = []
+
+    async def run() -> list[asyncio.TimerHandle]:
+        loop: Any = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: faults.append(context))
+        async with Server(says(raw(FINE))) as url, Venue(okx, endpoint=url, deadline=0.1) as venue:
+            for _ in range(3):
+                await venue.key(SECRETS).fetch(okx.CONFIG)
+            assert not venue._deadlines._ends
+            await asyncio.sleep(0.25)
+            await venue.key(SECRETS).fetch(okx.CONFIG)
+        return [one for one in loop._scheduled if not one.cancelled()]
+
+    assert asyncio.run(run()) == []
+    assert faults == []
 
 
 def test_a_cancelled_caller_leaves_the_shared_question_to_the_next() -> None:

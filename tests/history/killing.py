@@ -17,9 +17,7 @@ from types import FrameType
 from typing import Any
 
 from auditor import files, signing
-from auditor.history import check, store
-from auditor.history.database import engine
-from auditor.history.tables import tables
+from auditor.history import alchemy, check, store
 from tests.history.conftest import append
 
 _HERE = (str(Path(store.__file__).parent), files.__file__, signing.__file__)
@@ -56,8 +54,7 @@ def busy(url: str, key: Path, told: int) -> None:
 
 
 def main(url: str, key: Path) -> dict[str, Any]:
-    engine("sqlite:///unused")  # what is imported by now need not be imported by every child
-    tables()
+    alchemy.of_file(Path("unused"))  # what is imported by now need not be imported by every child
     reading, writing = os.pipe()
     killed, faults, after = 0, list[str](), 1
     while True:

@@ -28,6 +28,7 @@ from auditor.model.rule import Rule
 from auditor.ruleset import loader
 from tests.history.conftest import Place
 from tests.history.invented import WHO, key, on, seen
+from tests.history.tables import engine
 
 WANTED = {"key-unrecognised", "key-withdraw-permission", "key-trade-without-ip-binding"}
 
@@ -166,8 +167,6 @@ def test_two_runs_at_once_forget_no_first_sight(place: Place, remember: Any) -> 
 
 
 def test_a_broken_history_is_told_and_not_believed(place: Place, remember: Any) -> None:
-    from auditor.history.database import engine
-
     remember(seen(0, [key("bot")]))
     approve(place, 1)
     remember(seen(2, [key("bot")]))
@@ -182,8 +181,6 @@ def test_a_broken_history_is_told_and_not_believed(place: Place, remember: Any) 
 
 
 def test_an_edited_run_is_passed_over_for_the_one_before(place: Place, remember: Any) -> None:
-    from auditor.history.database import engine
-
     remember(seen(0, [key("bot")]))
     remember(seen(1, [key("bot"), key("two"), key("three")]))
     with engine(place.url).begin() as connection:
@@ -333,12 +330,11 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     code = (
         "import os, sqlite3, sys\n"
         "from auditor.history import database\n"
-        "from auditor.history.database import HistoryError, engine, make_file, told\n"
-        "with engine('sqlite:////' + sys.argv[3]).connect() as warm, told(): warm.exec_driver_sql('SELECT 1')\n"
+        "from auditor.history.database import HistoryError, connected, make_file\n"
+        "with connected('sqlite:///' + sys.argv[3]) as warm: warm.write('SELECT 1')\n"
         "os.geteuid() or (os.setgid(65534), os.setuid(65534))\n"
         "try:\n"
-        "    with told(), engine(sys.argv[1]).connect().execution_options(writes=True) as connection, connection.begin():\n"
-        "        connection.exec_driver_sql('DELETE FROM history_part')\n"
+        "    with connected(sys.argv[1], writes=True) as held: held.write('DELETE FROM history_part')\n"
         "except HistoryError as error: print(error.message, '|', error.hint)\n"
         "try: make_file(database.file_of(sys.argv[2]))\n"
         "except HistoryError as error: print(error.message, '|', error.hint)\n"

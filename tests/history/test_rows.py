@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from auditor import pipeline
 from auditor.cli import _stored, keys
 from auditor.engine.intake import Evidence
-from auditor.history import baseline, check, database, differences, inventory, ledger, runs, word
+from auditor.history import alchemy, baseline, check, connection, differences, inventory, ledger, runs, word
 from auditor.history.differences import Difference
 from auditor.history.ledger import Ledger
 from auditor.history.store import TamperedError, View
@@ -29,6 +27,7 @@ from auditor.model.evidence import Problem, Reason, Snapshot
 from auditor.model.facts import format_time
 from tests.history.conftest import Place
 from tests.history.invented import WHO, address, key, on, seen
+from tests.history.tables import engine
 from tests.stage import Stage
 
 
@@ -205,14 +204,18 @@ def counted() -> Iterator[list[str]]:
     """The statements that are put to a database meanwhile."""
     said: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        said.append(statement)
+    def noting(real: Any) -> Any:
+        def noted(held: Any, statement: str, *values: Any) -> Any:
+            said.append(statement)
+            return real(held, statement, *values)
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
+        return noted
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (connection.Lite, alchemy.Alchemy):
+            for name in ("rows", "write"):
+                patch.setattr(kind, name, noting(getattr(kind, name)))
         yield said
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_of_twenty_thousand_keys_those_that_differ_are_fetched(
@@ -292,8 +295,8 @@ def test_an_edited_row_is_not_believed(place: Place, edit: str) -> None:
     run(place, seen(0, [key("bot")]))
     approve(place, 0)
     run(place, seen(1, [key("bot"), key("theirs", can_withdraw=True)]))
-    with database.engine(place.url).begin() as connection:
-        connection.exec_driver_sql(edit)
+    with engine(place.url).begin() as held:
+        held.exec_driver_sql(edit)
     with place.open().reading() as view:
         told, rest, wrong = differences.find(view, ())
         assert [one for one in told if one.account == "main"] == [] and rest == ["main"]
@@ -312,14 +315,14 @@ def test_rows_of_a_later_record_are_not_put_back(place: Place) -> None:
     """Rows of an earlier day, whole and once signed, are not those of the newest record."""
     run(place, seen(0, [key("bot")]))
     approve(place, 0)
-    with database.engine(place.url).begin() as connection:
-        old = connection.exec_driver_sql("SELECT * FROM history_subject").all()
+    with engine(place.url).begin() as held:
+        old = held.exec_driver_sql("SELECT * FROM history_subject").all()
     run(place, seen(1, [key("bot"), key("theirs")]))
-    with database.engine(place.url).begin() as connection:
-        connection.exec_driver_sql("DELETE FROM history_subject")
-        marks = ", ".join("?" if connection.dialect.name == "sqlite" else "%s" for _ in inventory.COLUMNS)
+    with engine(place.url).begin() as held:
+        held.exec_driver_sql("DELETE FROM history_subject")
+        marks = ", ".join("?" if held.dialect.name == "sqlite" else "%s" for _ in inventory.COLUMNS)
         for row in old:
-            connection.exec_driver_sql(f"INSERT INTO history_subject VALUES ({marks})", tuple(row))
+            held.exec_driver_sql(f"INSERT INTO history_subject VALUES ({marks})", tuple(row))
     with place.open().reading() as view:
         assert differences.find(view, ())[1] == ["main"]
 
@@ -330,9 +333,9 @@ def test_a_history_from_before_there_were_rows(place: Place, monkeypatch: pytest
         patch.setattr(inventory, "write", lambda *_: {})
         run(place, seen(0, [key("bot")]))
         run(place, seen(1, [key("bot"), key("other")]))
-    with database.engine(place.url).begin() as connection:
-        connection.exec_driver_sql("DROP TABLE history_subject")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    with engine(place.url).begin() as held:
+        held.exec_driver_sql("DROP TABLE history_subject")
+        held.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     with place.open().reading() as view:
         assert differences.find(view, ()) == ([], ["main"], [])
     assert [(one.kind, one.subject.label) for one in reckoned(place).drifts] == [("new", "other")]
@@ -357,8 +360,8 @@ def test_an_approval_keeps_the_run_it_names(place: Place) -> None:
         said, wrong = runs.approvals(view, "main")
     assert wrong == [] and {one.label for one in said.approvals.values()} == {"bot", "k0"}
     assert check.verify(kept)[0] == []
-    with database.engine(place.url).begin() as connection:
-        connection.exec_driver_sql("DELETE FROM history_part WHERE seq = 2")
+    with engine(place.url).begin() as held:
+        held.exec_driver_sql("DELETE FROM history_part WHERE seq = 2")
     with kept.reading() as view:
         said, wrong = runs.approvals(view, "main")
     assert said.approvals == {} and len(wrong) == 1

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.history import chain, check, database, store
+from auditor.history import chain, check, connection, database, store
 from auditor.history.database import HistoryError
 from auditor.history.store import NoHistoryError, Store
-from auditor.history.tables import REVISIONS, tables
+from auditor.history.tables import BODY, HEAD, PART, RECORD, REVISIONS
 from tests.history.conftest import START, Place, append, parts
+from tests.history.tables import engine, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,11 +77,13 @@ def test_the_tables_are_those_of_the_migrations(kept: Store) -> None:
     config.set_main_option("path_separator", "os")
     revisions = [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()]
     assert tuple(revisions[::-1]) == REVISIONS
-    with database.engine(kept.url).connect() as connection:
-        for table in (tables().record, tables().part, tables().body, tables().head):
-            found = {row["name"]: row["nullable"] for row in inspect(connection).get_columns(table.name)}
+    with engine(kept.url).connect() as held:
+        there = tables()
+        for table, named in ((there.record, RECORD), (there.part, PART), (there.body, BODY), (there.head, HEAD)):
+            assert tuple(column.name for column in table.columns) == named
+            found = {row["name"]: row["nullable"] for row in inspect(held).get_columns(table.name)}
             assert found == {column.name: column.nullable for column in table.columns}
-            keys = inspect(connection).get_pk_constraint(table.name)["constrained_columns"]
+            keys = inspect(held).get_pk_constraint(table.name)["constrained_columns"]
             assert keys == [column.name for column in table.primary_key]
 
 
@@ -129,13 +132,13 @@ class _Busy:
 
 def test_who_begins_a_history_second_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = _Busy("database is locked", 3)
-    database._log_ahead(busy)
+    connection._log_ahead(busy)
     assert busy.asked == 4
     with pytest.raises(sqlite3.OperationalError):
-        database._log_ahead(_Busy("disk I/O error", 1))
-    monkeypatch.setattr(database, "_PATIENCE", 0.05)
+        connection._log_ahead(_Busy("disk I/O error", 1))
+    monkeypatch.setattr(connection, "PATIENCE", 0.05)
     with pytest.raises(sqlite3.OperationalError):
-        database._log_ahead(_Busy("database is locked", 10**9))
+        connection._log_ahead(_Busy("database is locked", 10**9))
 
 
 def test_killed_at_any_point_of_a_write(place: Place) -> None:
@@ -204,7 +207,7 @@ def test_a_server_that_goes_away_costs_the_step_that_met_it(postgres: Any, tmp_p
 
     def cut(view: store.View) -> dict[tuple[str, str], Any]:
         with pytest.raises(Exception):  # noqa: B017  (its own connection ends too)
-            view.connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+            view.connection.write("SELECT pg_terminate_backend(pg_backend_pid())")
         return parts(3)
 
     with pytest.raises(HistoryError):
@@ -230,12 +233,12 @@ def test_parts_cannot_be_told_apart_wrongly() -> None:
 
 
 def _execute(kept: Store, statement: str) -> None:
-    with database.engine(kept.url).begin() as connection:
+    with engine(kept.url).begin() as connection:
         connection.exec_driver_sql(statement)
 
 
 def _count(kept: Store, table: str) -> int:
-    with database.engine(kept.url).connect() as connection:
+    with engine(kept.url).connect() as connection:
         return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from auditor import signing
-from auditor.history import chain, check, database, store
+from auditor.history import chain, check, store
 from auditor.history.chain import Record
 from auditor.history.store import Store, TamperedError
-from auditor.history.tables import tables
 from auditor.history.witness import Witness
 from tests.history.conftest import START, Place, append
+from tests.history.tables import engine, tables
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def five(kept: Store) -> Store:
 
 
 def execute(kept: Store, statement: Any, *values: Any) -> None:
-    with database.engine(kept.url).begin() as connection:
+    with engine(kept.url).begin() as connection:
         connection.execute(statement, *values)
 
 
@@ -37,7 +37,7 @@ def changed(kept: Store, table: str, key: dict[str, Any], column: str, value: An
 
     held = getattr(tables(), table)
     where = [held.c[name] == part for name, part in key.items()]
-    with database.engine(kept.url).begin() as connection:
+    with engine(kept.url).begin() as connection:
         before = connection.execute(select(held.c[column]).where(*where)).scalar_one()
         connection.execute(update(held).where(*where).values({column: value(before)}))
     moved = {**key, column: value(before)} if column in key else key
@@ -142,7 +142,7 @@ def test_added_rows(five: Store, name: str) -> None:
     from sqlalchemy import insert, select
 
     table = getattr(tables(), name)
-    with database.engine(five.url).begin() as connection:
+    with engine(five.url).begin() as connection:
         row = dict(connection.execute(select(table).where(table.c.seq == 5)).mappings().first() or {})
         row |= {"seq": 6} if name == "record" else {"kind": "more"}
         connection.execute(insert(table).values(**row))
