@@ -112,7 +112,7 @@ class Gathering(Generic[_Value]):
             return
         self._kept.append(value)
         self._left -= self._weigh(value) if self._weigh else 1
-        if self._left < 0 and len(self._kept) > 1:
+        if self._left < 0 and not (self._weigh and len(self._kept) == 1):  # one alone was in memory anyway
             file = _Aside()
             self._places = [file.add(one) for one in self._kept]
             self._file, self._kept = file, []
