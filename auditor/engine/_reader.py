@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from auditor.model.facts import parse_time
 
 def main() -> None:
     """Arguments: the file, the first byte and the one after the last, the folder to write in, and the moment."""
+    gc.disable()  # there are no cycles in what is read, and much to look through
     path, start, end, folder, moment = sys.argv[1:]
     now = parse_time(moment)
     assert now is not None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -94,20 +95,19 @@ class Part:
         """
         import msgspec
 
-        tables: dict[str, list[Any]] = {table: [] for table in LISTS.values()}
-        exchanges = set()
+        rows_of: dict[str, list[Any]] = {}
         for number, one in enumerate(decoded, self.count + 1):
             one.doc = number
-            exchanges.add(one.account.exchange)
-            for table, held in tables.items():
-                rows = getattr(one, table)
-                if type(rows) is list:
+        for table in LISTS.values():
+            lists = [rows if type(rows) is list else None for rows in map(attrgetter(table), decoded)]
+            for one, rows in zip(decoded, lists, strict=True):
+                if rows is not None:
                     for place, row in enumerate(rows, 1):
-                        row.doc, row.n = number, place
-                    held.extend(rows)
+                        row.doc, row.n = one.doc, place
                     setattr(one, table, len(rows))
+            if found := list(chain.from_iterable(filter(None, lists))):
+                rows_of[table] = found
         encode = msgspec.json.Encoder().encode_lines
-        rows_of = {table: held for table, held in tables.items() if held}
         texts = {DOCUMENTS: encode(decoded), **{table: encode(rows) for table, rows in rows_of.items()}}
         ours = _QUOTES_OF_A_NUMBER * (len(decoded) + 2 * sum(map(len, rows_of.values())))
         if sum(text.count(b'"') for text in texts.values()) != quotes + ours:
@@ -115,7 +115,7 @@ class Part:
         for table, text in texts.items():
             self._write(table, text)
         self.count += len(decoded)
-        self.exchanges |= exchanges
+        self.exchanges |= {one.account.exchange for one in decoded}
         return True
 
     def documents(self) -> Iterator[dict[str, Any]]:
