@@ -90,7 +90,7 @@ def sayable() -> tuple[list[Rule], dict[str, Any]]:
 
 def _documents() -> list[dict[str, Any]]:
     chance = random.Random(2)
-    return [evaluation._document(number, chance) for number in range(ACCOUNTS)]  # noqa: SLF001  (our own)
+    return [evaluation._document(number, chance, evaluation.KEYS_EACH) for number in range(ACCOUNTS)]  # noqa: SLF001  (our own)
 
 
 def _evaluate(
