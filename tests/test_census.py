@@ -168,6 +168,21 @@ def test_groups_together_say_what_one_says(tmp_path: Path, monkeypatch: pytest.M
         assert sorted(map(str, rows(tmp_path / "four", table))) == sorted(map(str, rows(tmp_path / "one", table)))
 
 
+def test_nothing_weighted_is_no_thin_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count of nothing is 0, in one group and in several."""
+    rules = (rule("beside", "api_key", "api_key.ip_bound", when="api_key.can_withdraw"),)
+    key = {**KEY, "can_withdraw": False}
+    documents = [document({"name": name, "key_inventory_complete": True}, api_keys=[key]) for name in "ab"]
+    assert counted(documents, tmp_path / "one", rules).thin == 0
+    monkeypatch.setattr(census, "GROUP", 1)
+    with Evidence(NOW) as evidence:
+        for one in documents:
+            evidence.add([one])
+            evidence._own = None
+        tally = census.take(evidence, rules, tmp_path / "two", floor=0.5)
+    assert (tally.thin, tally.incomplete, tally.coverage, tally.accounts) == (0, 0, None, 2)
+
+
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     with pytest.raises(UsageError, match="not empty"):

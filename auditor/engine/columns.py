@@ -32,7 +32,7 @@ class Range(Part):
 
     def rows(self, file: str) -> str:
         """What to select from, the file given as SQL."""
-        return f"read_parquet({file}) WHERE file_row_number BETWEEN {self.first} AND {self.first + self.count - 1}"
+        return f"read_parquet({file}, hive_partitioning = false) WHERE file_row_number BETWEEN {self.first} AND {self.first + self.count - 1}"
 
     @property
     def size(self) -> int:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -147,19 +148,13 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
     def refuse(message: str) -> NoReturn:
         raise InputError([Fault(file=file, line=number, message=message, hint="each line is one JSON document")])
 
-    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            refuse(f"the key {printable(mask_personal(twice), limit=100)} stands twice in one table")
-        return found
-
     def constant(name: str) -> NoReturn:
         refuse(f"holds {name}, which is not a number")
 
     try:
-        value = json.loads(line.decode("utf-8-sig"), object_pairs_hook=table, parse_constant=constant)
+        value = json.loads(
+            line.decode("utf-8-sig"), object_pairs_hook=partial(_each_once, refuse), parse_constant=constant
+        )
     except UnicodeDecodeError:
         refuse("is not UTF-8 text")
     except json.JSONDecodeError as error:
@@ -169,6 +164,15 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
     except ValueError:
         refuse("holds a number that is too long")
     return yamlio.Document(file=file, value=value, lines={(): number})
+
+
+def _each_once(refuse: Callable[[str], NoReturn], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        refuse(f"the key {printable(mask_personal(twice), limit=100)} stands twice in one table")
+    return found
 
 
 def rows(path: Path, first: int = 0, most: int | None = None) -> Iterator[Batch]:
@@ -184,7 +188,7 @@ def rows(path: Path, first: int = 0, most: int | None = None) -> Iterator[Batch]
         connection.execute("SET TimeZone = 'UTC'")
         unpacked(connection, path)
         some = "" if most is None else f"WHERE file_row_number BETWEEN {first} AND {first + most - 1}"
-        query = f"SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1) t {some}"  # noqa: S608  (numbers)
+        query = f"SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1, hive_partitioning = false) t {some}"  # noqa: S608  (numbers)
         found = connection.execute(query, [literal(path)])
         number, spelled = first + 1, 0
         while batch := found.fetchmany(_ROWS):
@@ -226,11 +230,14 @@ def bomb(path: Path) -> InputError:
 
 def document_of(row: bytes, file: str, number: int) -> yamlio.Document:
     """A row as a document, its nulls left out. Raises InputError."""
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError([Fault(file=file, line=number, message=message)])
+
     try:
-        value = without_nulls(json.loads(row))
+        value = without_nulls(json.loads(row, object_pairs_hook=partial(_each_once, refuse)))
     except (ValueError, RecursionError):
-        message = "holds a value that is too deep or too long"
-        raise InputError([Fault(file=file, line=number, message=message)]) from None
+        refuse("holds a value that is too deep or too long")
     return yamlio.Document(file=file, value=value, lines={(): number})
 
 

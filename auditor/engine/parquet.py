@@ -40,7 +40,11 @@ def ranges(path: Path, folder: Path) -> list[Range]:
         shutil.copyfile(path, copy)
         with duckdb.connect() as connection:
             files.unpacked(connection, path)
-            seen = plain(connection.execute("SELECT * FROM read_parquet($1) LIMIT 0", [files.literal(copy)]))
+            seen = plain(
+                connection.execute(
+                    "SELECT * FROM read_parquet($1, hive_partitioning = false) LIMIT 0", [files.literal(copy)]
+                )
+            )
             bounds = list(_bounds(connection, copy))
         found = [
             Range(

@@ -25,7 +25,9 @@ _TYPES = {
     "set": ("VARCHAR[]",),
     "list": ("VARCHAR[]",),
 }
-_TIME = r"20[1-8][0-9]-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z"
+_TIME = r"20[1-8][0-9]-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z"
+_LIKE_A_TIME = "coalesce(contains({0}, '+00') AND regexp_matches({0}, '[0-9] [0-9:.]+[+]00'), FALSE)"
+"""As the database spells times: row by row such a text cannot be told from one (`files.rows`)."""
 _DAY = "20[1-8][0-9]-[0-9]{2}-[0-9]{2}"
 _SOURCE = ("by", "ref", "at", "expires", "contradicts")
 _PROBLEM = {"endpoint": "VARCHAR", "reason": "VARCHAR", "detail": "VARCHAR", "facts": "VARCHAR[]"}
@@ -52,7 +54,8 @@ class Look:
     def query(self, table: str) -> str:
         """How many rows are not so, and how many bytes of text there are."""
         held = " + ".join(f"coalesce(sum(strlen({text})), 0)" for text in self.texts) or "0"
-        wrong = f"count_if(NOT coalesce({' AND '.join(self.conditions) or 'TRUE'}, FALSE))"
+        said = [*self.conditions, *(f"NOT {_LIKE_A_TIME.format(text)}" for text in self.texts)]
+        wrong = f"count_if(NOT coalesce({' AND '.join(said) or 'TRUE'}, FALSE))"
         return f"SELECT {wrong}, {held} FROM {table}"  # noqa: S608  (our own names)
 
 
@@ -171,6 +174,8 @@ def _sources(type_: Any, seen: Plain) -> None:
             raise OddError
         entries, value = "map_entries(sources)", _source(source, "one.value")
         found = f"list_transform({entries}, lambda one: {{'key': one.key, 'value': {value}}})"
+        keys = f"list_transform({entries}, lambda one: one.key)"
+        seen.looks["rows"].conditions.append(f"(sources IS NULL OR len({keys}) = list_unique({keys}))")
     else:
         fields = _fields(type_)
         if not set(fields) <= set(document.sourced()):

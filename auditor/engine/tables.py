@@ -14,7 +14,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from auditor.engine.files import without_nulls
+from auditor.engine.files import literal, without_nulls
 from auditor.model.facts import LISTS
 
 DOCUMENTS = "documents"
@@ -66,8 +66,8 @@ class Part:
         spelled = {"doc": "INTEGER", **{name: sql_type(type_) for name, type_ in columns.items()}}
         listed = ", ".join(f"\"{name}\": '{type_}'" for name, type_ in spelled.items())
         largest = max(3 * self.longest, _SMALLEST_BUFFER)  # 1e15 is spelled 1000000000000000.0
-        form = f"format = 'newline_delimited', columns = {{{listed}}}, maximum_object_size = {largest}"
-        return f"SELECT * FROM read_json($1, {form})", str(self.path(table))  # noqa: S608  (our own names)
+        form = f"format = 'newline_delimited', hive_partitioning = false, columns = {{{listed}}}, maximum_object_size = {largest}"
+        return f"SELECT * FROM read_json($1, {form})", literal(self.path(table))  # noqa: S608  (our own names)
 
     def told(self) -> dict[str, Any]:
         """What another process has to know of it to read it, as JSON."""

@@ -49,7 +49,7 @@ def tally(wide: Wide, floor: float) -> Tally:
     """What is said of all accounts together. Of less coverage than `floor` no grade is counted."""
     ask = wide.connection.execute
     rules = [rule for scope in SCOPES for rule in wide.rules[scope]]
-    counted = f"count(*), count_if(incomplete), count_if(coverage < {floor!r}), min(coverage)"
+    counted = f"count(*), count(*) FILTER (incomplete), count(*) FILTER (coverage < {floor!r}), min(coverage)"
     accounts, incomplete, thin, coverage = ask(f"SELECT {counted} FROM judged").fetchone()  # noqa: S608
     graded = f"SELECT grade, count(*) FROM judged WHERE coverage >= {floor!r} GROUP BY 1 ORDER BY 1"  # noqa: S608
     grades = ask(graded).fetchall()

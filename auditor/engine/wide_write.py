@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auditor.engine import wide_bits
-from auditor.engine.evaluate import IDENTITY
+from auditor.engine.evaluate import IDENTITY, refused
 from auditor.engine.wide import Wide
 from auditor.engine.wide_score import name_of
 from auditor.engine.wide_tally import LONGEST
@@ -62,7 +62,7 @@ def _outcome(wide: Wide, rule: Rule, prefix: str, number: int, third: str) -> st
 
 
 def _copy(wide: Wide, table: str, query: str) -> Path:
-    """Raises OSError."""
+    """Raises OSError, InputError."""
     import duckdb
 
     path = wide.folder / f"{table}.parquet"
@@ -73,6 +73,8 @@ def _copy(wide: Wide, table: str, query: str) -> Path:
         raise OSError(
             errno.EIO, printable(str(error).partition("\n")[0].replace(str(wide.folder), "it"), limit=160)
         ) from None
+    except duckdb.Error as error:
+        raise refused(error) from None
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,9 @@ def test_what_collectors_write_is_taken_by_columns(tmp_path: Path) -> None:
         f"{HEAD % ''}, [{{'created_at': TIMESTAMPTZ '1999-01-01'}}] AS api_keys",
         f"{HEAD % ''}, [{{'created_at': '2025-02-30T00:00:00Z'}}] AS api_keys",
         f"{HEAD % ''}, [{{'created_at': '2025-02-03T00:00:00+02:00'}}] AS api_keys",
+        f"{HEAD % ''}, [{{'created_at': '2025-02-03T24:00:00Z'}}] AS api_keys",
+        f"{HEAD % ''}, [{{'label': 'since 2025-01-03 00:00:00+00'}}] AS api_keys",
+        f"{HEAD % ''}, [{{'ip_allowlist': ['x', '2025-01-03 00:00:00+00']}}] AS api_keys",
         f"{HEAD % ''}, [{{'doc': 1}}] AS api_keys",
         f"{HEAD % ', balance_usd: $$nan$$::DOUBLE'}",
         f"{HEAD % ', balance_usd: $$-inf$$::DOUBLE'}",
@@ -248,3 +252,34 @@ def test_few_texts_that_stand_in_every_row_are_a_bomb(tmp_path: Path) -> None:
     assert (tmp_path / "e.parquet").stat().st_size < 200_000
     with pytest.raises(InputError, match="unpacks to far more"):
         Evidence(NOW).add_files([tmp_path / "e.parquet"])
+
+
+def test_a_source_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """In a map of another writer: the database takes none, and a reader of JSON the last one."""
+    account = pa.array([{"name": "a", "exchange": "okx"}])
+    twice = [[("account.kind", {"by": "api"}), ("account.kind", {"by": "attest"})]]
+    sources = pa.array(twice, pa.map_(pa.string(), pa.struct([("by", pa.string())])))
+    pq.write_table(
+        pa.table({"schema": ["auditor/evidence/1"], "account": account, "sources": sources}), tmp_path / "e.parquet"
+    )
+    with pytest.raises(InputError, match="stands twice"):
+        Evidence(NOW).add_files([tmp_path / "e.parquet"])
+
+
+@pytest.mark.parametrize("folder", ["schema=okx", "doc=7", "x=1", "a[b]*"])
+def test_names_of_folders_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """Neither of the one that a file lies in, nor of the one where we keep our own."""
+    place = tmp_path / folder
+    place.mkdir()
+    documents = [document({"name": f"a{n}", "kyc_level": 2}, api_keys=[{"can_trade": True}]) for n in range(3)]
+    path = from_lines(documents, tmp_path)
+    assert path
+    path = path.rename(place / "e.parquet")
+    (place / "e.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with Evidence(NOW).add_files([path]) as rows, Evidence(NOW).add_files([place / "e.jsonl"]) as lines:
+        assert by_columns(rows) and _evaluated(rows) == _evaluated(lines)
+        assert [len(subjects) for subjects in _evaluated(rows)] == [len(subjects) for subjects in _evaluated(lines)]
+        assert all(subjects for subjects in _evaluated(rows))
+    with by_rows(path) as slow:
+        assert len(slow) == 3
