@@ -132,7 +132,7 @@ def batches(path: Path, span: Span) -> Iterator[Batch]:
                     raise InputError([Fault(file=str(path), line=line, message="is too long", hint=hint)])
                 if end < 0:
                     continue
-                count = lines.count(b"\n") + 1
+                count = _ends(lines) + 1
                 if lines.strip():
                     yield Batch(lines=lines, first=number, count=count)
                 number += count
@@ -140,6 +140,14 @@ def batches(path: Path, span: Span) -> Iterator[Batch]:
                 yield Batch(lines=rest, first=number, count=1)
     except OSError as error:
         raise refusal(path, f"cannot be read: {error.strerror}") from None
+
+
+def _ends(lines: bytes) -> int:
+    """How many line ends there are. Lines are long, and to find the next end is faster than to look at every byte."""
+    count, place = 0, lines.find(b"\n")
+    while place >= 0:
+        count, place = count + 1, lines.find(b"\n", place + 1)
+    return count
 
 
 def careful(line: bytes, file: str, number: int) -> yamlio.Document:

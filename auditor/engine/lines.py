@@ -6,7 +6,6 @@ either spelled anew or refused with its line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -25,11 +24,6 @@ from auditor.model.normalise import normalise
 MOST_FAULTS = 50
 _WORTH_A_DECODER = 2**14
 """Bytes. To make one takes as long as to read so many with care."""
-_ODD_TIME = re.compile(  # one that is not spelled in UTC, or not of 2010 to 2089
-    rb'-[0-9]{2}-[0-9]{2}[Tt ](?:(?<!"20[1-8][0-9]-[0-9]{2}-[0-9]{2}T)'
-    rb'|(?![0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|\+00:00)"))'
-)
-_DISGUISED = re.compile(rb"\\u00(?:[2-7]|00)")  # ASCII that need not be escaped, a quote for one; and NUL
 
 
 def read(path: Path, span: Span, part: Part, now: datetime) -> list[Fault]:
@@ -75,15 +69,13 @@ def taken(batch: Batch, part: Part) -> bool:
         return False
     import msgspec
 
-    if _ODD_TIME.search(lines) or _DISGUISED.search(lines):
-        return False
     try:
         decoded = _decoded(lines, part)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
     if len(decoded) != batch.count or any(one.sources and _moving(one.sources) for one in decoded):
         return False
-    if not part.take(decoded, lines.count(b'"')):
+    if not (document.dated(decoded, part.stated) and part.take(decoded, lines)):
         return False
     part.longest = max(part.longest, len(lines))
     return True

@@ -6,6 +6,7 @@ In the table of documents a list is its length. Knows nothing of rules, nor of w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ Relation = tuple[str, str]
 """A query, and what it reads as its only parameter."""
 TABLES = (DOCUMENTS, *LISTS.values())
 _QUOTES_OF_A_NUMBER = 2  # around its name
+_DISGUISED = re.compile(rb"\\u00(?:[2-7]|00)")  # ASCII that need not be escaped, a quote for one; and NUL
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,9 +91,9 @@ class Part:
                 self._write(table, b"".join(map(self._spelled, numbered)))
         self._write(DOCUMENTS, self._spelled(one))
 
-    def take(self, decoded: Sequence[Any], quotes: int) -> bool:
-        """Appends documents as `model.document.decoder` read them from text with so many quotes: all of them, or none
-        where a quote was lost. Of a key that stands twice a decoder keeps one, and two quotes or more are gone.
+    def take(self, decoded: Sequence[Any], lines: bytes) -> bool:
+        """Appends documents as `model.document.decoder` read them from these lines: all of them, or none where a quote was
+        lost. Of a key that stands twice a decoder keeps one, and two quotes or more are gone.
         """
         import msgspec
 
@@ -110,7 +112,9 @@ class Part:
         encode = msgspec.json.Encoder().encode_lines
         texts = {DOCUMENTS: encode(decoded), **{table: encode(rows) for table, rows in rows_of.items()}}
         ours = _QUOTES_OF_A_NUMBER * (len(decoded) + 2 * sum(map(len, rows_of.values())))
-        if sum(text.count(b'"') for text in texts.values()) != quotes + ours:
+        if any(b"\\" in text for text in texts.values()) and _DISGUISED.search(lines):  # a quote may have been won
+            return False
+        if sum(text.count(b'"') for text in texts.values()) != lines.count(b'"') + ours:
             return False
         for table, text in texts.items():
             self._write(table, text)

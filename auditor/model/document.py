@@ -1,20 +1,21 @@
 """The evidence document (`auditor/evidence/1`): what a well-formed one is, said twice.
 
-The typed decoder checks a machine-written line at the speed of decoding it; `faults` says of a hand-written document
-what is wrong and on which line. What the first accepts the second accepts too, but for what a reader must see to in the text
-itself: times of unusual spelling, and keys that stand twice in one table. A test holds the two together.
+The typed decoder checks a machine-written line at the speed of decoding it, `dated` the times in it; `faults` says of a
+hand-written document what is wrong and on which line. What the first two accept the third accepts too, but for what a reader
+must see to in the text itself: keys that stand twice in one table. A test holds them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal
 
 from auditor.errors import Fault
 from auditor.model.evidence import SCHEMA, Reason
-from auditor.model.facts import LISTS, Fact, catalogue, of_scope, parse_time, suggestion
+from auditor.model.facts import LISTS, SCOPES, Fact, catalogue, format_time, of_scope, parse_time, suggestion
 from auditor.redaction import mask_personal, printable
 from auditor.yamlio import Document
 
@@ -30,6 +31,11 @@ _SOURCED = (*LISTS.values(), "account", "venue")
 
 _PLAIN_DAY = r"^20[1-8][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])\Z"
 """Days that are right at a glance; other ones, and times, get the careful look."""
+_PLAIN_TIME = re.compile(
+    r"20[1-8][0-9]-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.(?!000000)[0-9]{6})?Z"
+)
+"""Times in the one spelling that are right at a glance, which all are but for those of leap days and of remote years."""
 
 
 def fillable(fact: Fact) -> bool:
@@ -39,7 +45,8 @@ def fillable(fact: Fact) -> bool:
 
 @lru_cache(maxsize=16)
 def decoder(*, nulls: bool = False, only: frozenset[str] | None = None) -> Any:
-    """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart.
+    """A msgspec decoder of one line. Strict: it refuses unknown keys, and a null where `fillable` must be told apart. A time
+    is any text to it (see `dated`).
 
     With `nulls` every key may hold one, which then says no more than that the key is absent. With `only` it knows no other
     facts than these paths, which is faster the fewer they are. `doc`, and `n` of a row, are for whoever numbers what was
@@ -64,7 +71,7 @@ def decoder(*, nulls: bool = False, only: frozenset[str] | None = None) -> Any:
             ("doc", _or_absent(int, nulls=False), unset),
             ("schema", Literal[SCHEMA]),
             ("account", account),
-            ("collected_at", _or_absent(datetime, nulls=nulls), unset),
+            ("collected_at", _or_absent(str, nulls=nulls), unset),
             *[(name, _or_absent(type_, nulls=True), default) for name, type_, default in fields],
         ],
         kw_only=True,
@@ -78,12 +85,42 @@ def stated(decoded: Sequence[Any]) -> Iterator[str]:
     """The paths of the facts that documents as a decoder without `only` read them state anywhere."""
     import msgspec
 
-    held = {"account": [one.account for one in decoded], "venue": [one.venue for one in decoded if one.venue]}
-    held |= {scope: [row for one in decoded for row in getattr(one, key) or ()] for scope, key in LISTS.items()}
-    for scope, tables in held.items():
+    for scope in SCOPES:
+        tables = _tables(decoded, scope)
         for name in of_scope(scope):
             if any(getattr(table, name) is not msgspec.UNSET for table in tables):
                 yield f"{scope}.{name}"
+
+
+def dated(decoded: Sequence[Any], stated: Iterable[str]) -> bool:
+    """Whether each time that documents state is one. If so all are in the one spelling from then on."""
+    scopes = {path.partition(".")[0] for path in stated if _is_time(path)}
+    tables = {scope: _tables(decoded, scope) for scope in scopes}
+    return _spelled(decoded, "collected_at") and all(
+        _spelled(tables[scope], name) for scope, _, name in (path.partition(".") for path in stated if _is_time(path))
+    )
+
+
+def _is_time(path: str) -> bool:
+    return path in catalogue() and catalogue()[path].kind == "time"
+
+
+def _spelled(tables: Sequence[Any], name: str) -> bool:
+    """Whether every value of that name is a time, spelled anew where it has to be."""
+    said = set(map(attrgetter(name), tables))
+    texts = {text for text in said if isinstance(text, str)}
+    odd = {text: parse_time(text) for text in texts if not _PLAIN_TIME.fullmatch(text)}
+    anew = {text: format_time(time) for text, time in odd.items() if time}
+    for table in tables if anew else ():
+        setattr(table, name, anew.get(value := getattr(table, name), value))
+    return len(anew) == len(odd)
+
+
+def _tables(decoded: Sequence[Any], scope: str) -> list[Any]:
+    """The tables of a scope in all of these documents."""
+    if scope in LISTS:
+        return [row for rows in map(attrgetter(LISTS[scope]), decoded) if rows for row in rows]
+    return [table for table in map(attrgetter(scope), decoded) if table]
 
 
 def _or_absent(known: Any, *, nulls: bool) -> Any:
@@ -137,7 +174,7 @@ def _python_type(fact: Fact, *, nulls: bool) -> Any:
         "int": _annotated(int, Meta(ge=-(2**53), le=2**53)),
         "number": _annotated(float, Meta(ge=-1e300, le=1e300)),
         "text": str,
-        "time": _annotated(datetime, Meta(tz=True)),
+        "time": str,
         "enum": Literal[fact.choices] if fact.choices else str,
         "set": _list_of(fact.choices),
         "list": list[str],

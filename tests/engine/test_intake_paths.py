@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from auditor.engine.tables import Part
 from auditor.errors import Fault, InputError
 from auditor.model import document
 from auditor.model.evidence import Reason
-from auditor.model.facts import LISTS, catalogue
+from auditor.model.facts import LISTS, catalogue, format_time, parse_time
 from auditor.model.normalise import normalise
 from auditor.model.rule import Predicate
 
@@ -170,6 +171,64 @@ def test_the_fast_path_is_taken(tmp_path: Path) -> None:
         with Part(folder=tmp_path) as part:
             taken += lines.taken(Batch(lines=json.dumps(one).encode(), first=1, count=1), part)
     assert taken == 100
+
+
+SPELLED = {
+    "2025-01-03T00:00:00Z": "2025-01-03T00:00:00Z",
+    "2025-01-31T23:59:59.000001Z": "2025-01-31T23:59:59.000001Z",
+    "2024-02-29T00:00:00Z": "2024-02-29T00:00:00Z",
+    "2095-02-28T00:00:00Z": "2095-02-28T00:00:00Z",
+    "2025-01-03": "2025-01-03T00:00:00Z",
+    "2025-01-03t00:00:00z": "2025-01-03T00:00:00Z",
+    "2025-01-03 01:00:00+01:00": "2025-01-03T00:00:00Z",
+    "2025-01-03T00:00:00.000000Z": "2025-01-03T00:00:00Z",
+    "2025-01-03T00:00:00.5Z": "2025-01-03T00:00:00.500000Z",
+    "2025-01-03T00:00:00.123456789Z": "2025-01-03T00:00:00.123456Z",
+}
+
+
+def _timed(path: str, time: str, tmp_path: Path) -> tuple[bool, list[Any]]:
+    """Whether a document with that time goes the fast way, and what stands there then."""
+    scope, _, name = path.partition(".")
+    facts: Any = {name: time}
+    one = {"schema": "auditor/evidence/1", "account": {"name": "a", "exchange": "okx"}}
+    given = {"collected_at": time} if not name else {}
+    if scope in LISTS:
+        given = {LISTS[scope]: [facts, {}, facts]}
+    elif name:
+        given = {scope: {**one["account"], **facts} if scope == "account" else facts}  # type: ignore[dict-item]
+    with Part(folder=tmp_path) as part:
+        taken = lines.taken(Batch(lines=json.dumps({**one, **given}).encode(), first=1, count=1), part)
+    return taken, list(part.documents())
+
+
+@pytest.mark.parametrize("path", ["collected_at", *(path for path, fact in catalogue().items() if fact.kind == "time")])
+def test_times_of_every_spelling_go_the_fast_way_and_come_out_in_one(path: str, tmp_path: Path) -> None:
+    for number, (time, stands) in enumerate(SPELLED.items()):
+        (folder := tmp_path / str(number)).mkdir()
+        taken, [found] = _timed(path, time, folder)
+        scope, _, name = path.partition(".")
+        table = found if not name else found[LISTS[scope]][2] if scope in LISTS else found[scope]
+        assert taken and table[name or path] == stands, time
+
+
+@pytest.mark.parametrize("path", ["collected_at", "account.created_at", "api_key.created_at", "event.at"])
+@pytest.mark.parametrize(
+    "time",
+    ["2025-02-29T00:00:00Z", "2025-04-31T00:00:00Z", "2025-13-01", "2025-01-03T24:00:00Z", "2025-01-03T00:00:60Z", "2008-12-31T23:59:59Z",
+     "2025-01-03T00:00:00", "2025-01-03T00:00:00+0200", "2025-01-03T00:00:00Z\n2025-01-03T00:00:00Z", "٢٠٢٥-01-03T00:00:00Z", "2025-01-03T00:00:00Z\n",
+     " 2025-01-03T00:00:00Z", "2025-01-03T00:00:00Z\u0000", "", "soon"],
+)  # fmt: skip
+def test_what_is_no_time_gets_the_careful_look(path: str, time: str, tmp_path: Path) -> None:
+    assert _timed(path, time, tmp_path) == (False, [])
+
+
+@given(st.datetimes(min_value=datetime(2009, 1, 1), max_value=datetime(2099, 12, 31), timezones=st.just(UTC)))
+def test_a_time_that_is_right_at_a_glance_is_right(moment: datetime) -> None:
+    text = format_time(moment)
+    plain = document._PLAIN_TIME.fullmatch(text)
+    assert bool(plain) == (2010 <= moment.year <= 2089 and (moment.month, moment.day) != (2, 29))
+    assert parse_time(text) == moment
 
 
 @pytest.mark.parametrize(
