@@ -295,8 +295,8 @@ DERIVED: dict[str, Derivation] = {
     ),
     "event.owner_confirmed": Derivation(
         # Where one login from an address was the owner's, so are the others from there; one that he denied stays denied.
-        sql="CASE WHEN event.kind = 'login' AND event.ip IS NOT NULL AND bool_or(event.kind = 'login' AND "
-        f"event.owner_confirmed) OVER (PARTITION BY event.doc, event.ip) THEN TRUE ELSE {_LOG_SEEN.sql} END",
+        sql="CASE WHEN event.kind = 'login' AND event.ip IS NOT NULL AND (event.doc, event.ip) IN (SELECT (doc, ip) FROM "  # noqa: S608
+        f"seen_event WHERE kind = 'login' AND owner_confirmed AND ip IS NOT NULL) THEN TRUE ELSE {_LOG_SEEN.sql} END",
         inputs=("event.kind", "event.ip", *_LOG_SEEN.inputs),
         of_all=_LOG_SEEN.of_all,
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from auditor.engine import wide_bits
 from auditor.engine.evaluate import IDENTITY, refused, risk, source
 from auditor.engine.tables import Part
 from auditor.engine.views import open_views
+from auditor.engine.wide_bits import Numbered
 from auditor.engine.wide_score import judged
 from auditor.model.facts import LISTS, SCOPES, format_time
 from auditor.model.report import Outcome
@@ -36,6 +38,7 @@ class Wide:
         import duckdb
 
         self.rules = {scope: [rule for rule in rules if rule.applies_to == scope] for scope in SCOPES}
+        self.numbered = wide_bits.numbered(self.rules)
         self.folder = folder
         needed = {path for rule in rules for path in rule.facts}
         needed |= {f"{scope}.{name}" for scope, of_scope in self.rules.items() if of_scope for name in IDENTITY[scope]}
@@ -44,10 +47,10 @@ class Wide:
             self.connection = open_views(parts, now, needed, venues, folder=folder)
             values = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
             self.connection.execute(f"CREATE TYPE outcome AS ENUM ({values})")
-            for scope, of_scope in self.rules.items():
-                if of_scope:
-                    self._judge(scope, of_scope, format_time(now))
-            self.connection.execute(f"CREATE TABLE judged AS {judged(self.rules)}")
+            for scope, numbered in self.numbered.items():
+                if numbered:
+                    self._judge(scope, numbered, format_time(now))
+            self.connection.execute(f"CREATE TABLE judged AS {judged(self.numbered)}")
             self.connection.execute("DROP TABLE docs; DROP TABLE known_account CASCADE; DROP TABLE known_venue CASCADE")
         except duckdb.Error as error:
             raise refused(error) from None
@@ -58,26 +61,30 @@ class Wide:
     def __exit__(self, *_exc: object) -> None:
         self.connection.close()
 
-    def _judge(self, scope: str, rules: Sequence[Rule], now: str) -> None:
+    def _judge(self, scope: str, rules: Numbered, now: str) -> None:
         """What each rule says of each subject, and the worst that it says of each account."""
         import duckdb
 
-        said = [risk(rule, number) for number, rule in enumerate(rules)]
+        said = [risk(rule, number) for number, rule in rules.items()]
         number = "n, unseen" if scope in LISTS else "0 AS n, FALSE AS unseen"
         shown = "".join(f', {scope}."{name}" AS "shown_{name}"' for name in IDENTITY[scope])
         head, tail = f"SELECT {scope}.doc, {number}{shown}", f"FROM {source(scope, now)}"
         kept = ", ".join(["doc, n, unseen", *(f'"shown_{name}"' for name in IDENTITY[scope])])
-        words = f"CREATE TABLE outcome_{scope} AS SELECT {kept}{wide_bits.packed(rules)} FROM"
+        made = f"CREATE TABLE outcome_{scope} AS SELECT {kept}{wide_bits.packed(rules)} FROM"
         try:
-            self.connection.execute(f"{words} ({head}, {', '.join(said)} {tail})")
+            self.connection.execute(f"{made} ({head}, {', '.join(said)} {tail})")
         except duckdb.Error:
-            said = [self._alone(rule, number, tail) for number, rule in enumerate(rules)]
-            self.connection.execute(f"{words} ({head}, {', '.join(said)} {tail})")
+            said = [self._alone(rule, number, tail) for number, rule in rules.items()]
+            self.connection.execute(f"{made} ({head}, {', '.join(said)} {tail})")
+        words = wide_bits.said_of(rules).items()
         if scope in LISTS:
             self.connection.execute(f"DROP TABLE IF EXISTS read_{scope} CASCADE")
-        self.connection.execute(
-            f"CREATE TABLE worst_{scope} AS SELECT doc, {wide_bits.worst(rules)} FROM outcome_{scope} GROUP BY doc"  # noqa: S608
-        )
+            worst = ", ".join(f"bit_or({sql}) AS {word}" for word, sql in words)
+            query = f"TABLE worst_{scope} AS SELECT doc, {worst} FROM outcome_{scope} GROUP BY doc"  # noqa: S608
+        else:
+            same = ", ".join(f"{sql} AS {word}" for word, sql in words)
+            query = f"VIEW worst_{scope} AS SELECT doc, {same} FROM outcome_{scope}"  # noqa: S608
+        self.connection.execute(f"CREATE {query}")
 
     def _alone(self, rule: Rule, number: int, tail: str) -> str:
         import duckdb
@@ -90,11 +97,9 @@ class Wide:
             return f"NULL::BOOLEAN AS r{number}, FALSE AS w{number}"
         return said
 
-    def numbered(self) -> Iterator[tuple[Rule, str, int]]:
-        """Every rule, what its words begin with in `judged`, and its number there."""
-        for scope, rules in self.rules.items():
-            for number, rule in enumerate(rules):
-                yield rule, f"{scope}_", number
+    def every(self) -> Iterator[tuple[int, Rule]]:
+        """Every rule, with its number in `judged`."""
+        return chain.from_iterable(self.numbered[scope].items() for scope in SCOPES)
 
     def open_(self, rule: Rule) -> Outcome:
         """What it is called that a rule cannot be decided."""

@@ -72,14 +72,10 @@ def tally(wide: Wide, floor: float) -> Tally:
 
 def _by_rule(wide: Wide, accounts: int) -> dict[str, dict[Outcome, int]]:
     """How many of the accounts each rule says what of."""
-    counted = [
-        f"count_if({wide_bits.said(kind, number, scope)})"
-        for _, scope, number in wide.numbered()
-        for kind in wide_bits.KINDS
-    ]
+    counted = [f"count_if({wide_bits.said(kind, number)})" for number, _ in wide.every() for kind in wide_bits.KINDS]
     found = wide.connection.execute(f"SELECT {', '.join(counted) or 0} FROM judged").fetchone()  # noqa: S608
     each, said = iter(found), {}
-    for (rule, *_), fail, open_, passed in zip(wide.numbered(), each, each, each, strict=False):
+    for (_, rule), fail, open_, passed in zip(wide.every(), each, each, each, strict=False):
         of_rule = {Outcome.FAIL: fail, wide.open_(rule): open_, Outcome.PASS: passed}
         of_rule[Outcome.NOT_APPLICABLE] = accounts - fail - open_ - passed
         said[rule.id] = {outcome: count for outcome, count in of_rule.items() if count}
@@ -87,7 +83,7 @@ def _by_rule(wide: Wide, accounts: int) -> dict[str, dict[Outcome, int]]:
 
 
 def _worst(wide: Wide, rules: Sequence[Rule]) -> tuple[Standing, ...]:
-    fails = {rule.id: wide_bits.said("fail", number, scope) for rule, scope, number in wide.numbered()}
+    fails = {rule.id: wide_bits.said("fail", number) for number, rule in wide.every()}
     said = ", ".join(fails[rule.id] for rule in rules)
     rows = wide.connection.execute(
         f"SELECT shown_account, shown_exchange, low, high, grade, {said} FROM judged "  # noqa: S608

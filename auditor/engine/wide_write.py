@@ -23,7 +23,9 @@ from auditor.redaction import printable, shortened
 
 def write(wide: Wide) -> list[Path]:
     """Files `accounts`, with a score and an outcome a rule, and one a list. Raises OSError."""
-    spelled = "".join(f", {_outcome(wide, *one, 'pass')} AS {name_of(one[0])}" for one in wide.numbered())
+    spelled = "".join(
+        f", {_outcome(wide, rule, '', number, 'pass')} AS {name_of(rule)}" for number, rule in wide.every()
+    )
     _mask(wide, "judged", ("account", "exchange"))
     written = [
         _copy(
@@ -41,9 +43,9 @@ def write(wide: Wide) -> list[Path]:
         names = "".join(f', o."shown_{name}" AS "{name}"' for name in IDENTITY[scope])
         said = "".join(
             f", {_outcome(wide, rule, 'o.', number, 'beside')} AS {name_of(rule)}"
-            for number, rule in enumerate(wide.rules[scope])
+            for number, rule in wide.numbered[scope].items()
         )
-        some = " OR ".join(f"o.fail_{word} | o.open_{word} <> 0" for word in wide_bits.words(wide.rules[scope]))
+        some = " OR ".join(f"o.fail_{word} | o.open_{word} <> 0" for word in wide_bits.words(wide.numbered[scope]))
         query = (
             f"SELECT shown_account AS account, shown_exchange AS exchange, o.unseen{names}{said} "  # noqa: S608
             f"FROM outcome_{scope} o JOIN judged USING (doc) WHERE {some}"
