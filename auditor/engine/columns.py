@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from auditor.engine import files
+from auditor.engine import files, parquet_rows
 from auditor.engine.tables import DOCUMENTS, Columns, Part, Relation
 from auditor.model.facts import LISTS
 
@@ -67,9 +67,9 @@ class Range(Part):
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """As `Part.documents`."""
-        for batch in files.rows(self.file, self.first, self.count):
+        for batch in parquet_rows.rows(self.file, self.first, self.count):
             for number, row in enumerate(batch.lines.split(b"\n"), batch.first):
-                yield files.document_of(row, self.file.name, number).value
+                yield parquet_rows.document_of(row, self.file.name, number).value
 
     def told(self) -> dict[str, Any]:
         """As `Part.told`."""

@@ -24,18 +24,6 @@ _BATCH = 2**18  # small enough for memory to be used again instead of asked for 
 _WORTH_A_READER = 16 * 2**20  # bytes
 _MOST_A_READER = 256 * 2**20
 _GLOB = re.compile(r"[*?\[]")
-_SPELLED_TIME = re.compile(
-    rb'"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)\+00"'
-)  # as DuckDB spells a time with zone
-_ROWS = 200
-_UNPACKED = """
-SELECT coalesce(max(number), 0), coalesce(sum(bytes), 0)
-FROM (SELECT sum(num_values) AS number, sum(total_uncompressed_size) AS bytes FROM parquet_metadata($1) GROUP BY path_in_schema)
-"""
-_MOST_VALUES, _MOST_UNPACKED = (
-    100_000,
-    64 * 2**20,
-)  # of a column; bytes: of a file that is small, in relation to it beyond
 
 
 def refusal(path: Path, message: str, hint: str | None = None) -> InputError:
@@ -161,7 +149,7 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
 
     try:
         value = json.loads(
-            line.decode("utf-8-sig"), object_pairs_hook=partial(_each_once, refuse), parse_constant=constant
+            line.decode("utf-8-sig"), object_pairs_hook=partial(each_once, refuse), parse_constant=constant
         )
     except UnicodeDecodeError:
         refuse("is not UTF-8 text")
@@ -174,7 +162,8 @@ def careful(line: bytes, file: str, number: int) -> yamlio.Document:
     return yamlio.Document(file=file, value=value, lines={(): number})
 
 
-def _each_once(refuse: Callable[[str], NoReturn], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(refuse: Callable[[str], NoReturn], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of these keys and values; `refuse` is called where a key stands twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
@@ -183,74 +172,13 @@ def _each_once(refuse: Callable[[str], NoReturn], pairs: list[tuple[str, Any]]) 
     return found
 
 
-def rows(path: Path, first: int = 0, most: int | None = None) -> Iterator[Batch]:
-    """The rows of a Parquet file as lines of JSON, some hundred at a time. What is no JSON document yet is a null, which
-    stands for an absent key: the format cannot tell them apart (`document_of`).
-    """
-    import duckdb
-
-    if not os.access(path, os.R_OK):
-        raise refusal(path, "cannot be read: no such file, or not yours to read")
-    connection = duckdb.connect()
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        unpacked(connection, path)
-        some = "" if most is None else f"WHERE file_row_number BETWEEN {first} AND {first + most - 1}"
-        query = f"SELECT CAST(to_json(t) AS VARCHAR) FROM read_parquet($1, hive_partitioning = false) t {some}"  # noqa: S608  (numbers)
-        found = connection.execute(query, [literal(path)])
-        number, spelled = first + 1, 0
-        while batch := found.fetchmany(_ROWS):
-            text = "\n".join(row for (row,) in batch).encode("utf-8", "replace")
-            spelled += len(text)
-            if spelled > most_unpacked(path):  # what a file says of itself need not be so
-                raise bomb(path)
-            yield Batch(lines=_SPELLED_TIME.sub(rb'"\1T\2Z"', text), first=number, count=len(batch))
-            number += len(batch)
-    except (duckdb.Error, ValueError) as error:
-        said = printable((str(error).splitlines() or [type(error).__name__])[0], limit=120)
-        raise refusal(path, f"is not a readable Parquet file: {said}") from None
-    finally:
-        connection.close()
-
-
-def literal(path: Path) -> str:
-    """A path that DuckDB takes as it is, whatever characters are in it."""
-    return _GLOB.sub(r"[\g<0>]", str(path))
-
-
-def unpacked(connection: Any, path: Path) -> None:
-    """Raises InputError where a Parquet file says of itself that it is far more than it looks."""
-    size = path.stat().st_size
-    [(values, bytes_)] = connection.execute(_UNPACKED, [literal(path)]).fetchall()
-    if values > _MOST_VALUES + 4 * size or bytes_ > _MOST_UNPACKED + 100 * size:
-        raise bomb(path)
-
-
-def most_unpacked(path: Path) -> int:
-    """Bytes of text that a Parquet file may turn out to hold."""
-    return _MOST_UNPACKED + 200 * path.stat().st_size
-
-
-def bomb(path: Path) -> InputError:
-    """The error for a file that unpacks to far more than it is."""
-    return refusal(path, "unpacks to far more than it is", "is this the file you meant?")
-
-
-def document_of(row: bytes, file: str, number: int) -> yamlio.Document:
-    """A row as a document, its nulls left out. Raises InputError."""
-
-    def refuse(message: str) -> NoReturn:
-        raise InputError([Fault(file=file, line=number, message=message)])
-
-    try:
-        value = without_nulls(json.loads(row, object_pairs_hook=partial(_each_once, refuse)))
-    except (ValueError, RecursionError):
-        refuse("holds a value that is too deep or too long")
-    return yamlio.Document(file=file, value=value, lines={(): number})
-
-
 def without_nulls(value: Any) -> Any:
     """A value from a row: nulls in tables left out."""
     if isinstance(value, dict):
         return {key: without_nulls(child) for key, child in value.items() if child is not None}
     return [without_nulls(child) for child in value] if isinstance(value, list) else value
+
+
+def literal(path: Path) -> str:
+    """A path that DuckDB takes as it is, whatever characters are in it."""
+    return _GLOB.sub(r"[\g<0>]", str(path))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor import yamlio
-from auditor.engine import files
+from auditor.engine import parquet_rows
 from auditor.engine.files import Batch, Span, batches, careful
 from auditor.engine.tables import Part
 from auditor.errors import Fault, InputError
@@ -36,7 +36,7 @@ def read(path: Path, span: Span, part: Part, now: datetime) -> list[Fault]:
 
 def read_rows(path: Path, part: Part, now: datetime) -> list[Fault]:
     """Writes the rows of a Parquet file as documents, or says what is wrong. Raises InputError as `read`."""
-    return _read(files.rows(path), part, lambda row, number: _check_row(row, str(path), number, part, now))
+    return _read(parquet_rows.rows(path), part, lambda row, number: _check_row(row, str(path), number, part, now))
 
 
 def _read(found: Iterator[Batch], part: Part, with_care: Callable[[bytes, int], Iterable[Fault]]) -> list[Fault]:
@@ -55,7 +55,7 @@ def _read(found: Iterator[Batch], part: Part, with_care: Callable[[bytes, int], 
 
 def _check_row(row: bytes, file: str, number: int, part: Part, now: datetime) -> Iterable[Fault]:
     try:
-        return check(files.document_of(row, file, number), part, now)
+        return check(parquet_rows.document_of(row, file, number), part, now)
     except InputError as error:
         return error.faults
 

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from auditor.engine import files
+from auditor.engine import files, parquet_rows
 from auditor.engine.columns import FILE, Range
 from auditor.engine.plain import OddError, Plain, plain, quoted
 
@@ -22,7 +22,7 @@ _WORTH_A_LOOK = 2**20
 """Bytes. Of a smaller file the rows are soon read."""
 _WORTH_A_RANGE, _MOST_A_RANGE = 32 * 2**20, 192 * 2**20
 _BYTES_A_VALUE = 10
-_NEAR = 0.3
+_NEAR = 0.0
 """Of a share."""
 _GROUPS = """
 SELECT any_value(row_group_num_rows), sum(num_values) FROM parquet_metadata($1) GROUP BY row_group_id ORDER BY row_group_id
@@ -39,7 +39,7 @@ def ranges(path: Path, folder: Path) -> list[Range]:
             return []
         shutil.copyfile(path, copy)
         with duckdb.connect() as connection:
-            files.unpacked(connection, path)
+            parquet_rows.unpacked(connection, path)
             seen = plain(
                 connection.execute(
                     "SELECT * FROM read_parquet($1, hive_partitioning = false) LIMIT 0", [files.literal(copy)]
@@ -60,8 +60,8 @@ def ranges(path: Path, folder: Path) -> list[Range]:
         ]
         with ThreadPoolExecutor(files.processors()) as crew:
             unpacked = sum(crew.map(partial(_check, seen), found))
-        if unpacked > files.most_unpacked(path):
-            raise files.bomb(path)
+        if unpacked > parquet_rows.most_unpacked(path):
+            raise parquet_rows.bomb(path)
         return found
     copy.unlink(missing_ok=True)
     return []

@@ -4,10 +4,11 @@ whole; derived facts filled in.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from auditor.engine.derived import DERIVED
-from auditor.engine.spelled import ASKED, NAMED, SQL_TYPES, levels, problems
+from auditor.engine.spelled import ASKED, NAMED, SQL_TYPES, filled, levels, problems
 from auditor.model.facts import COMPLETENESS, LISTS, Fact
 from auditor.model.normalise import UNKNOWN_MARK
 
@@ -20,7 +21,7 @@ _UNSEEN_FACTS = {
 }
 
 
-def make_rows(connection: Any, scope: str, facts: list[Fact], kind: str) -> None:
+def make_rows(connection: Any, scope: str, facts: list[Fact], kind: str, stated: Collection[str]) -> None:
     """The table of a row scope: what was seen, and the one unseen subject where the list is not known to be whole."""
     fields = "".join(f', "{fact.name}"' for fact in facts)
     nulls = "".join(f", {_UNSEEN_FACTS.get(fact.path, 'NULL')}::{SQL_TYPES[fact.kind]}" for fact in facts)
@@ -33,9 +34,12 @@ def make_rows(connection: Any, scope: str, facts: list[Fact], kind: str) -> None
     once, joined = _once(connection, scope, facts)
     for level in levels(facts):
         changed = ", ".join(
-            f'CASE WHEN {scope}."{fact.name}" IS NOT NULL THEN {scope}."{fact.name}" '
-            f"WHEN list_contains({scope}.marks, '{fact.name}') THEN NULL "
-            f'ELSE ({once.get(fact.path, DERIVED[fact.path].sql)}) END AS "{fact.name}"'
+            filled(
+                fact,
+                f'{scope}."{fact.name}"' if fact.path in {*stated, *_UNSEEN_FACTS} else None,
+                f"{scope}.marks, '{fact.name}'" if f"{scope}.{UNKNOWN_MARK}" in stated else None,
+                once.get(fact.path, DERIVED[fact.path].sql),
+            )
             for fact in level
         )
         query = (

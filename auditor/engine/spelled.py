@@ -24,6 +24,16 @@ def problems(condition: str) -> str:
     return f"coalesce(len(list_filter(d.problems, lambda p: {condition})), 0)"
 
 
+def filled(fact: Fact, given: str | None, marked: str | None, otherwise: str) -> str:
+    """The column of a fact: what is `given`, nothing where it is `marked` as unknown, and else what follows. No document
+    gives it, or marks anything, where that is None.
+    """
+    cases = f"WHEN {given} IS NOT NULL THEN {given} " if given else ""
+    cases += f"WHEN list_contains({marked}) THEN NULL " if marked else ""
+    value = f"CASE {cases}ELSE ({otherwise}) END" if cases else f"({otherwise})"
+    return f'{value}::{SQL_TYPES[fact.kind]} AS "{fact.name}"'
+
+
 def levels(facts: list[Fact]) -> list[list[Fact]]:
     """Derived facts in an order in which each stands after what it is derived from."""
     waiting = [fact for fact in facts if fact.path in DERIVED]

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self
 
 from auditor.engine.files import literal, without_nulls
 from auditor.model.facts import LISTS
+from auditor.model.normalise import UNKNOWN_MARK
 
 DOCUMENTS = "documents"
 _SMALLEST_BUFFER = 2**18  # bytes; DuckDB reads a file in parallel by buffers of this order
@@ -37,7 +38,7 @@ class Part:
     count: int = 0
     exchanges: set[str] = field(default_factory=set)
     stated: set[str] = field(default_factory=set)
-    """Every fact that some document states, by path, and `scope.unknown` where a row marks a null."""
+    """Every fact that some document states, by path; `unknown` where one marks a null, and `scope.unknown` where a row does."""
     longest: int = 0
     """Bytes of the longest line, at most."""
     nulls: bool = False
@@ -81,6 +82,8 @@ class Part:
         self.count += 1
         self.exchanges.add(normal["account"]["exchange"])
         one = {"doc": self.count, **normal}
+        if one.get(UNKNOWN_MARK):
+            self.stated.add(UNKNOWN_MARK)
         for scope in ("account", "venue"):
             self.stated.update(f"{scope}.{name}" for name in one.get(scope) or ())
         for scope, table in LISTS.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 from auditor.engine.derived import DERIVED, LOOKED_THROUGH, closure
 from auditor.engine.rows import make_rows
-from auditor.engine.spelled import ASKED, NAMED, SQL_TYPES, levels, problems
+from auditor.engine.spelled import ASKED, NAMED, SQL_TYPES, filled, levels, problems
 from auditor.engine.tables import DOCUMENTS, Columns, Part, sql_type
 from auditor.model.facts import COMPLETENESS, LISTS, SCOPES, Fact, catalogue, format_time
 from auditor.model.normalise import UNKNOWN_MARK
@@ -67,7 +67,7 @@ def open_views(
     _effective(connection, "account", by_scope["account"], now, stated)
     for scope in LISTS:
         if by_scope[scope]:
-            make_rows(connection, scope, by_scope[scope], "TABLE" if folder is None else "VIEW")
+            make_rows(connection, scope, by_scope[scope], "TABLE" if folder is None else "VIEW", stated)
     return connection
 
 
@@ -126,7 +126,7 @@ def _load_venues(connection: Any, venues: Mapping[str, Mapping[str, Any]], by_sc
 
 def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime, stated: set[str]) -> None:
     """The table of `scope`, one row a document: given, else from the venue file, else derived, level by level."""
-    given = [f'{_given(scope, fact, stated)} AS "{fact.name}"' for fact in facts]
+    given = [f"{_given(scope, fact, stated)} AS {_column(fact)}" for fact in facts]
     extra = [f"TIMESTAMPTZ '{format_time(now)}' AS now_", *_COUNTS] if scope == "account" else []
     if scope == "account" and any(fact.name == "last_small_withdrawal_at" for fact in facts):
         extra.append(_LAST_ARRIVAL)  # its columns are read only where it is needed
@@ -137,8 +137,12 @@ def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime, st
     query = f"SELECT {scope}.* FROM ({query}) AS {scope}"  # noqa: S608
     for level in levels(facts):
         changed = ", ".join(
-            f'CASE WHEN {scope}."{fact.name}" IS NOT NULL THEN {scope}."{fact.name}" '
-            f"WHEN list_contains({scope}.marks, '{fact.path}') THEN NULL ELSE ({DERIVED[fact.path].sql}) END AS \"{fact.name}\""
+            filled(
+                fact,
+                f"{scope}.{_column(fact)}" if fact.path in stated or "venue" in fact.by else None,
+                f"{scope}.marks, '{fact.path}'" if UNKNOWN_MARK in stated else None,
+                DERIVED[fact.path].sql,
+            )
             for fact in level
         )
         joined = "" if scope == "venue" else " JOIN venue ON venue.doc = account.doc"
@@ -197,4 +201,6 @@ def _given(scope: str, fact: Fact, stated: set[str]) -> str:
     policy = f'c."{fact.path}"'
     if fact.path == "venue.id":  # an exchange without a file has the name its account gives it
         policy = f"coalesce({policy}, d.account.exchange)"
-    return f"CASE WHEN {own} IS NOT NULL OR list_contains(d.{UNKNOWN_MARK}, '{fact.path}') THEN {own} ELSE {policy} END"
+    if UNKNOWN_MARK in stated:
+        return f"CASE WHEN {own} IS NOT NULL OR list_contains(d.{UNKNOWN_MARK}, '{fact.path}') THEN {own} ELSE {policy} END"
+    return f"coalesce({own}, {policy})" if fact.path in stated else policy

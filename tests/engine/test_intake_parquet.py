@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from auditor.engine import files, lines, parquet
+from auditor.engine import lines, parquet, parquet_rows
 from auditor.engine.intake import Evidence
 from auditor.errors import InputError
 
@@ -73,6 +76,42 @@ def test_times_are_times_in_every_type_that_knows_its_zone(tmp_path: Path, time:
 def test_fractions_of_a_second_are_kept(tmp_path: Path) -> None:
     [one] = read(written(tmp_path / "e.parquet", "'created_at': TIMESTAMPTZ '2025-01-03 00:00:00.25+00'"))
     assert one["account"]["created_at"] == "2025-01-03T00:00:00.250000Z"
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_of_every_unit_are_times_wherever_they_stand(tmp_path: Path, unit: str) -> None:
+    moment = datetime(2025, 1, 3, tzinfo=UTC)
+    time = pa.timestamp(unit, "UTC")
+    account = pa.array([{"name": "a", "exchange": "okx", "created_at": moment}]).cast(
+        pa.struct({"name": pa.string(), "exchange": pa.string(), "created_at": time})
+    )
+    keys = pa.array([[{"created_at": moment}, None, {"created_at": None}]]).cast(
+        pa.list_(pa.struct({"created_at": time}))
+    )
+    table = {"schema": ["auditor/evidence/1"], "account": account, "collected_at": pa.array([moment], time)}
+    pq.write_table(pa.table({**table, "api_keys": keys.slice(0, 1)}), tmp_path / "n.parquet")
+    assert "api_keys" in refused(tmp_path / "n.parquet")  # a null is no key
+    keys = pa.array([[{"created_at": moment}, {"created_at": None}]]).cast(keys.type)
+    pq.write_table(pa.table({**table, "api_keys": keys}), tmp_path / "e.parquet")
+    [one] = read(tmp_path / "e.parquet")
+    assert one["collected_at"] == one["account"]["created_at"] == "2025-01-03T00:00:00Z"
+    assert one["api_keys"] == [{"created_at": "2025-01-03T00:00:00Z"}, {}]
+
+
+@pytest.mark.parametrize("name", ["t", "tt", "ttt", "rows", "one"])
+def test_no_column_stands_for_the_whole_row(tmp_path: Path, name: str) -> None:
+    whole = "{'schema': 'auditor/evidence/1', 'account': {'name': 'a', 'exchange': 'okx'}}"
+    for value in (whole, "NULL", "[TIMESTAMPTZ '2025-01-03']"):
+        duckdb.sql(f"COPY (SELECT {value} AS {name}, 1 AS x) TO '{tmp_path / 'e.parquet'}' (FORMAT parquet)")
+        assert "is not an evidence document" in refused(tmp_path / "e.parquet")
+
+
+@pytest.mark.parametrize("name", ['a"b', "c''; DROP", "b.c", "é", "lambda", "x y"])
+def test_whatever_columns_are_called_they_are_told(tmp_path: Path, name: str) -> None:
+    moment = datetime(2025, 1, 3, tzinfo=UTC)
+    account = {"name": "a", "exchange": "okx", name: moment}
+    pq.write_table(pa.table({"schema": ["auditor/evidence/1"], "account": [account]}), tmp_path / "e.parquet")
+    assert f"unknown fact account.{name}" in refused(tmp_path / "e.parquet")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +203,7 @@ def test_both_ways_to_read_a_row_agree(tmp_path: Path, monkeypatch: pytest.Monke
         connection.execute(f"SET TimeZone = '{zone}'")
         connection.execute(f"COPY (SELECT * FROM read_json('{text}')) TO '{path}' (FORMAT parquet)")
     monkeypatch.setattr(parquet, "_WORTH_A_LOOK", 2**60)
-    monkeypatch.setattr(files, "_ROWS", 3)
+    monkeypatch.setattr(parquet_rows, "_ROWS", 3)
     found = []
     taken: list[bool] = []
     quick = lines.taken
@@ -195,6 +234,6 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused_before_it_does(tmp_p
 
 def test_what_a_file_says_of_itself_is_not_relied_upon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "e.parquet", rows=400)
-    monkeypatch.setattr(files, "_UNPACKED", "SELECT 1, 1 FROM parquet_metadata($1) LIMIT 1")
-    monkeypatch.setattr(files, "_MOST_UNPACKED", 1 - 200 * path.stat().st_size)
+    monkeypatch.setattr(parquet_rows, "_UNPACKED", "SELECT 1, 1 FROM parquet_metadata($1) LIMIT 1")
+    monkeypatch.setattr(parquet_rows, "_MOST_UNPACKED", 1 - 200 * path.stat().st_size)
     assert "unpacks to far more" in refused(path)
