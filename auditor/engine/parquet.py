@@ -22,7 +22,7 @@ _WORTH_A_LOOK = 2**20
 """Bytes. Of a smaller file the rows are soon read."""
 _WORTH_A_RANGE, _MOST_A_RANGE = 32 * 2**20, 192 * 2**20
 _BYTES_A_VALUE = 10
-_NEAR = 0.0
+_NEAR = 0.05
 """Of a share."""
 _GROUPS = """
 SELECT any_value(row_group_num_rows), sum(num_values) FROM parquet_metadata($1) GROUP BY row_group_id ORDER BY row_group_id
