@@ -20,7 +20,7 @@ from auditor.errors import Fault, InputError
 from auditor.redaction import mask_personal, printable
 
 LONGEST_LINE = 32 * 2**20
-_BATCH = 2**18  # small enough for memory to be used again instead of asked for anew
+_BATCH = 2**19  # small enough for memory to be used again instead of asked for anew
 _WORTH_A_READER = 16 * 2**20  # bytes
 _MOST_A_READER = 256 * 2**20
 _GLOB = re.compile(r"[*?\[]")

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from auditor.engine.files import literal, without_nulls
+from auditor.model.document import lists
 from auditor.model.facts import LISTS
 from auditor.model.normalise import UNKNOWN_MARK
 
@@ -38,7 +38,9 @@ class Part:
     count: int = 0
     exchanges: set[str] = field(default_factory=set)
     stated: set[str] = field(default_factory=set)
-    """Every fact that some document states, by path; `unknown` where one marks a null, and `scope.unknown` where a row does."""
+    """Every list that some document states, by key, and every fact, by path; `unknown` where one marks a null, and
+    `scope.unknown` where a row does.
+    """
     longest: int = 0
     """Bytes of the longest line, at most."""
     nulls: bool = False
@@ -89,6 +91,7 @@ class Part:
         for scope, table in LISTS.items():
             if (rows := one.get(table)) is not None:
                 one[table] = len(rows)
+                self.stated.add(table)
                 self.stated.update(f"{scope}.{name}" for name in set(chain.from_iterable(rows)))
                 numbered = ({"doc": self.count, "n": number, **row} for number, row in enumerate(rows, 1))
                 self._write(table, b"".join(map(self._spelled, numbered)))
@@ -100,18 +103,9 @@ class Part:
         """
         import msgspec
 
-        rows_of: dict[str, list[Any]] = {}
         for number, one in enumerate(decoded, self.count + 1):
             one.doc = number
-        for table in LISTS.values():
-            lists = [rows if type(rows) is list else None for rows in map(attrgetter(table), decoded)]
-            for one, rows in zip(decoded, lists, strict=True):
-                if rows is not None:
-                    for place, row in enumerate(rows, 1):
-                        row.doc, row.n = one.doc, place
-                    setattr(one, table, len(rows))
-            if found := list(chain.from_iterable(filter(None, lists))):
-                rows_of[table] = found
+        rows_of = {table: rows for table in lists(decoded) if (rows := _numbered(decoded, table))}
         encode = msgspec.json.Encoder().encode_lines
         texts = {DOCUMENTS: encode(decoded), **{table: encode(rows) for table, rows in rows_of.items()}}
         ours = _QUOTES_OF_A_NUMBER * (len(decoded) + 2 * sum(map(len, rows_of.values())))
@@ -152,6 +146,20 @@ class Part:
             if table not in self._streams:
                 self._streams[table] = self._open.enter_context(self.path(table).open("ab"))
             self._streams[table].write(text)
+
+
+def _numbered(decoded: Sequence[Any], table: str) -> list[Any]:
+    """The rows of a list in all of these documents, which keep its length."""
+    found: list[Any] = []
+    for one in decoded:
+        rows = getattr(one, table)
+        if type(rows) is list:
+            doc = one.doc
+            for place, row in enumerate(rows, 1):
+                row.doc, row.n = doc, place
+            setattr(one, table, len(rows))
+            found += rows
+    return found
 
 
 def sql_type(type_: str | Mapping[str, str]) -> str:

@@ -77,14 +77,19 @@ class Wide:
             said = [self._alone(rule, number, tail) for number, rule in rules.items()]
             self.connection.execute(f"{made} ({head}, {', '.join(said)} {tail})")
         words = wide_bits.said_of(rules).items()
-        if scope in LISTS:
-            self.connection.execute(f"DROP TABLE IF EXISTS read_{scope} CASCADE")
-            worst = ", ".join(f"bit_or({sql}) AS {word}" for word, sql in words)
-            query = f"TABLE worst_{scope} AS SELECT doc, {worst} FROM outcome_{scope} GROUP BY doc"  # noqa: S608
-        else:
+        if self._one_each(scope):
             same = ", ".join(f"{sql} AS {word}" for word, sql in words)
             query = f"VIEW worst_{scope} AS SELECT doc, {same} FROM outcome_{scope}"  # noqa: S608
+        else:
+            worst = ", ".join(f"bit_or({sql}) AS {word}" for word, sql in words)
+            query = f"TABLE worst_{scope} AS SELECT doc, {worst} FROM outcome_{scope} GROUP BY doc"  # noqa: S608
         self.connection.execute(f"CREATE {query}")
+        if scope in LISTS:
+            self.connection.execute(f"DROP TABLE read_{scope} CASCADE")
+
+    def _one_each(self, scope: str) -> bool:
+        """Whether no account has more than one subject: of a list that none shows, the one that was not seen."""
+        return scope not in LISTS or self.connection.execute(f"SELECT count(*) FROM read_{scope}").fetchone() == (0,)  # noqa: S608
 
     def _alone(self, rule: Rule, number: int, tail: str) -> str:
         import duckdb

@@ -8,6 +8,7 @@ from auditor.engine import score, wide_bits
 from auditor.engine.wide_bits import Numbered
 from auditor.model.rule import Rule, Severity
 
+_WEIGHTY = [one for one in Severity if score.weight(one)]
 _KEPT = "doc, shown_account, shown_exchange, incomplete, low, high, coverage"
 _GRADE = "CASE WHEN low_letter = high_letter THEN low_letter ELSE low_letter || '-' || high_letter END AS grade"
 
@@ -29,7 +30,7 @@ def judged(rules: Mapping[str, Numbered]) -> str:
     once = f"SELECT *{_once(every)} FROM ({whole})"  # noqa: S608
     counts = ", ".join(
         f"({wide_bits.count(kind, of_it)}) AS {kind}_{one.value}"
-        for one in Severity
+        for one in _WEIGHTY
         for of_it in [[number for number, rule in every.items() if rule.severity is one]]
         for kind in wide_bits.KINDS
     )
@@ -68,12 +69,12 @@ def _once(rules: Numbered) -> str:
 
 
 def _product(*counted: str) -> str:
-    exponents = {one: " + ".join(f"{what}_{one.value}" for what in counted) for one in Severity}
+    exponents = {one: " + ".join(f"{what}_{one.value}" for what in counted) for one in _WEIGHTY}
     return "100 * " + " * ".join(f"pow({score.FACTORS[one]!r}, {exponent})" for one, exponent in exponents.items())
 
 
 def _weight(*counted: str) -> str:
-    counts = {one: " + ".join(f"{what}_{one.value}" for what in counted) for one in Severity}
+    counts = {one: " + ".join(f"{what}_{one.value}" for what in counted) for one in _WEIGHTY}
     return "(" + " + ".join(f"{score.weight(one)!r} * ({count})" for one, count in counts.items()) + ")"
 
 

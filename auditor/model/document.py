@@ -49,15 +49,19 @@ def decoder(*, nulls: bool = False, only: frozenset[str] | None = None) -> Any:
     is any text to it (see `dated`).
 
     With `nulls` every key may hold one, which then says no more than that the key is absent. With `only` it knows no other
-    facts than these paths, which is faster the fewer they are. `doc`, and `n` of a row, are for whoever numbers what was
-    decoded; a document that brings them is not well-formed.
+    lists than these keys, and no other facts than these paths: it is the faster the fewer they are. `doc`, and `n` of a row,
+    are for whoever numbers what was decoded; a document that brings them is not well-formed.
     """
     import msgspec
 
     unset = msgspec.UNSET
     named = _annotated(str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME))
     account = _table("account", (("name", named), ("exchange", named)), nulls=nulls, only=only)
-    rows = [(key, list.__class_getitem__(_table(scope, nulls=nulls, only=only)), unset) for scope, key in LISTS.items()]
+    rows = [
+        (key, list.__class_getitem__(_table(scope, nulls=nulls, only=only)), unset)
+        for scope, key in LISTS.items()
+        if only is None or key in only
+    ]
     source = _source(nulls=nulls)
     fields = [
         *rows,
@@ -82,14 +86,23 @@ def decoder(*, nulls: bool = False, only: frozenset[str] | None = None) -> Any:
 
 
 def stated(decoded: Sequence[Any]) -> Iterator[str]:
-    """The paths of the facts that documents as a decoder without `only` read them state anywhere."""
+    """The keys of the lists and the paths of the facts that documents as a decoder without `only` read them state anywhere."""
     import msgspec
 
+    for key in lists(decoded):
+        if any(getattr(one, key) is not msgspec.UNSET for one in decoded):
+            yield key
     for scope in SCOPES:
         tables = _tables(decoded, scope)
         for name in of_scope(scope):
             if any(getattr(table, name) is not msgspec.UNSET for table in tables):
                 yield f"{scope}.{name}"
+
+
+def lists(decoded: Sequence[Any]) -> list[str]:
+    """The keys of the lists that the decoder of these documents knew."""
+    known = decoded[0].__struct_fields__ if decoded else ()
+    return [key for key in LISTS.values() if key in known]
 
 
 def dated(decoded: Sequence[Any], stated: Iterable[str]) -> bool:
@@ -119,7 +132,8 @@ def _spelled(tables: Sequence[Any], name: str) -> bool:
 def _tables(decoded: Sequence[Any], scope: str) -> list[Any]:
     """The tables of a scope in all of these documents."""
     if scope in LISTS:
-        return [row for rows in map(attrgetter(LISTS[scope]), decoded) if rows for row in rows]
+        held = map(attrgetter(LISTS[scope]), decoded) if LISTS[scope] in lists(decoded) else ()
+        return [row for rows in held if rows for row in rows]
     return [table for table in map(attrgetter(scope), decoded) if table]
 
 
