@@ -24,9 +24,9 @@ from typing import Any
 from auditor import census
 from auditor.engine.intake import Evidence
 from auditor.engine.wide_tally import Tally, tally
-from auditor.model import document
 from auditor.model.report import Outcome
 from auditor.pipeline import rule_files
+from benchmarks import typed
 
 EXCHANGES = ("binance", "bybit", "kraken", "okx")
 KEYS, KEYS_EACH, MANY_EACH = 1_000_000, 5, 100
@@ -85,7 +85,7 @@ def _costs(what: str, keys: int, each: int) -> Cost:
 
 
 def _msgspec(place: Path) -> None:
-    decode = document.decoder().decode
+    decode = typed.decoder().decode
     with (place / "evidence.jsonl").open("rb") as lines:
         for line in lines:
             decode(line)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import random
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from benchmarks import contenders, engines, evaluation, normal
+from benchmarks import contenders, engines, evaluation, normal, typed
 from benchmarks.__main__ import Claim, Measured, measured
 from tests.engine.invented import rule
 
@@ -77,6 +80,31 @@ def test_the_normal_form_keeps_kleenes_logic(withdraw: bool | None, bound: bool 
     either = True if withdraw or bound is False else None if withdraw is None or bound is None else False
     risk = False if either is False or manages is False else None if either is None or manages is None else True
     assert engines.check_functions(said)(row) == {True: "F", False: "O", None: "U"}[risk]
+
+
+@pytest.mark.parametrize(
+    ("given", "otherwise"),
+    [
+        ("2026-11-20T00:00:00Z", "2026-11-20T25:00:00Z"),
+        ('"enabled": true', '"enabled": 1'),
+        ('"label"', '"labels"'),
+        ('"hmac"', '"hmacs"'),
+        ("auditor/evidence/1", "auditor/evidence/2"),
+        ('"kyc_level": 2', '"kyc_level": 9007199254740993'),
+    ],
+)
+def test_what_only_decodes_checks_as_much(given: str, otherwise: str) -> None:
+    """The floor takes what is measured, and no more than the auditor does."""
+    chance = random.Random(1)
+    lines = [json.dumps(evaluation._document(number, chance, 5)) for number in range(20)]
+    decode = typed.decoder().decode
+    for line in lines:
+        decode(line)
+    assert any(given in line for line in lines)
+    for line in lines:
+        if given in line:
+            with pytest.raises(msgspec.ValidationError):
+                decode(line.replace(given, otherwise, 1))
 
 
 def test_the_contenders_know_nothing_of_us() -> None:
