@@ -35,6 +35,11 @@ class Range(Part):
         return f"read_parquet({file}, hive_partitioning = false) WHERE file_row_number BETWEEN {self.first} AND {self.first + self.count - 1}"
 
     @property
+    def tells_lengths(self) -> bool:
+        """To ask a list for its length is to read all of it."""
+        return False
+
+    @property
     def size(self) -> int:
         """Bytes, roughly: what these rows would be as lines is not known."""
         return self.longest
@@ -48,10 +53,12 @@ class Range(Part):
             return f"SELECT {doc}, {shown} FROM {read}", files.literal(self.file)  # noqa: S608  (our own names)
         if table not in self.given:
             return None
-        rows = f"SELECT {doc}, generate_subscripts({table}, 1) AS n, unnest({table}) AS listed FROM {read}"  # noqa: S608
+        length = f"len({table}) AS held, unnest([TRUE]) AS first"  # there is one row even where there is none to list
+        rows = f"SELECT {doc}, {length}, generate_subscripts({table}, 1) AS n, unnest({table}) AS listed FROM {read}"  # noqa: S608
+        some = "n IS NOT NULL OR (first AND held = 0)"
         names = ((name, self._fact(_SCOPES[table], name, "listed", str(type_))) for name, type_ in columns.items())
-        shown = ", ".join("n" if name == "n" else f'{sql} AS "{name}"' for name, sql in names)
-        return f"SELECT doc, {shown} FROM ({rows})", files.literal(self.file)  # noqa: S608
+        shown = ", ".join("coalesce(n, 0) AS n" if name == "n" else f'{sql} AS "{name}"' for name, sql in names)
+        return f"SELECT doc, {shown} FROM ({rows}) WHERE {some}", files.literal(self.file)  # noqa: S608
 
     def _document(self, name: str, type_: str | Mapping[str, str]) -> str:
         if name in _SCOPES:

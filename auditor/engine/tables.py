@@ -60,6 +60,11 @@ class Part:
         return self.folder / f"{table}.jsonl"
 
     @property
+    def tells_lengths(self) -> bool:
+        """Whether documents say how long their lists are. Else the rows do: one of number 0 stands for a list without any."""
+        return True
+
+    @property
     def size(self) -> int:
         """Bytes."""
         return sum(path.stat().st_size for table in TABLES if (path := self.path(table)).exists())

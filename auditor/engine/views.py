@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from auditor.engine.derived import DERIVED, LOOKED_THROUGH, closure
@@ -88,28 +89,46 @@ def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]
         "problems": "STRUCT(reason VARCHAR, facts VARCHAR[])[]",
         "sources": 'MAP(VARCHAR, STRUCT("by" VARCHAR, "at" VARCHAR, contradicts VARCHAR))',
     }
-    _read(connection, "docs", parts, DOCUMENTS, documents)
-    for scope, key in LISTS.items():
-        if not by_scope[scope]:
-            continue
+    read = {scope: key for scope, key in LISTS.items() if by_scope[scope]}
+    for scope, key in read.items():
         facts = {**_typed(by_scope[scope]), UNKNOWN_MARK: "VARCHAR[]"}
-        read = {name: type_ for name, type_ in facts.items() if f"{scope}.{name}" in stated}
-        _read(connection, f"read_{scope}", parts, key, {"n": "INTEGER", **read})
+        known = {name: type_ for name, type_ in facts.items() if f"{scope}.{name}" in stated}
+        _read(connection, f"read_{scope}", parts, key, {"n": "INTEGER", **known})
         columns = ", ".join(
-            f'"{name}"' if name in read else f'NULL::{type_} AS "{name}"' for name, type_ in facts.items()
+            f'"{name}"' if name in known else f'NULL::{type_} AS "{name}"' for name, type_ in facts.items()
         )
         connection.execute(f"CREATE VIEW seen_{scope} AS SELECT doc, n, {columns} FROM read_{scope}")  # noqa: S608
+    _read(connection, "docs", parts, DOCUMENTS, documents, read)
+    for scope in read if not all(part.tells_lengths for part in parts) else ():
+        connection.execute(f"DELETE FROM read_{scope} WHERE n = 0")  # noqa: S608
 
 
-def _read(connection: Any, table: str, parts: Sequence[Part], key: str, columns: Columns) -> None:
-    """A table of the engine out of one of the evidence. Its documents are numbered through all parts."""
+def _read(
+    connection: Any,
+    table: str,
+    parts: Sequence[Part],
+    key: str,
+    columns: Columns,
+    lists: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A table of the engine out of one of the evidence. Its documents are numbered through all parts. How long a list is
+    follows from its rows, which were read before, where a part does not tell: of these `lists`, by scope.
+    """
     spelled = ", ".join(f'"{name}" {sql_type(type_)}' for name, type_ in columns.items())
     connection.execute(f"CREATE TABLE {table} (doc INTEGER, {spelled})")
     before = 0
     for part in parts:
         if found := part.relation(key, columns):
             query, file = found
-            connection.execute(f"INSERT INTO {table} SELECT * REPLACE (doc + {before} AS doc) FROM ({query})", [file])  # noqa: S608
+            counted = {} if part.tells_lengths else lists
+            changed = "".join(f", of_{scope}.held AS {key_}" for scope, key_ in counted.items())
+            joined = "".join(
+                f" LEFT JOIN (SELECT doc, max(n) AS held FROM read_{scope} WHERE doc BETWEEN {before + 1} AND "  # noqa: S608
+                f"{before + part.count} GROUP BY doc) AS of_{scope} ON of_{scope}.doc = d.doc + {before}"
+                for scope in counted
+            )
+            made = f"SELECT d.* REPLACE (d.doc + {before} AS doc{changed}) FROM ({query}) AS d{joined}"  # noqa: S608
+            connection.execute(f"INSERT INTO {table} {made}", [file])
         before += part.count
 
 
