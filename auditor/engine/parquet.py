@@ -24,6 +24,8 @@ _WORTH_A_RANGE, _MOST_A_RANGE = 32 * 2**20, 192 * 2**20
 _BYTES_A_VALUE = 10
 _NEAR = 0.05
 """Of a share."""
+_SKIPPED = 0.1
+"""What a row costs that is only passed over, in its group, by a range that begins behind it; a row costs 1."""
 _GROUPS = """
 SELECT any_value(row_group_num_rows), sum(num_values) FROM parquet_metadata($1) GROUP BY row_group_id ORDER BY row_group_id
 """
@@ -39,27 +41,24 @@ def ranges(path: Path, folder: Path) -> list[Range]:
             return []
         shutil.copyfile(path, copy)
         with duckdb.connect() as connection:
+            connection.execute("SET threads = 1")  # a processor a range
             parquet_rows.unpacked(connection, path)
-            seen = plain(
-                connection.execute(
-                    "SELECT * FROM read_parquet($1, hive_partitioning = false) LIMIT 0", [files.literal(copy)]
+            read = "SELECT * FROM read_parquet($1, hive_partitioning = false) LIMIT 0"
+            seen = plain(connection.execute(read, [files.literal(copy)]))
+            found = [
+                Range(
+                    folder=folder,
+                    first=first,
+                    count=end - first,
+                    longest=size,
+                    given=seen.given,
+                    stated=set(seen.stated),
+                    nulls=True,
                 )
-            )
-            bounds = list(_bounds(connection, copy))
-        found = [
-            Range(
-                folder=folder,
-                first=first,
-                count=end - first,
-                longest=size,
-                given=seen.given,
-                stated=set(seen.stated),
-                nulls=True,
-            )
-            for first, end, size in bounds
-        ]
-        with ThreadPoolExecutor(files.processors()) as crew:
-            unpacked = sum(crew.map(partial(_check, seen), found))
+                for first, end, size in _bounds(connection, copy)
+            ]
+            with ThreadPoolExecutor(files.processors()) as crew:
+                unpacked = sum(crew.map(partial(_check, connection, seen), found))
         if unpacked > parquet_rows.most_unpacked(path):
             raise parquet_rows.bomb(path)
         return found
@@ -67,14 +66,12 @@ def ranges(path: Path, folder: Path) -> list[Range]:
     return []
 
 
-def _check(seen: Plain, part: Range) -> int:
+def _check(database: Any, seen: Plain, part: Range) -> int:
     """Bytes of text. Raises OddError where a value is not plain."""
-    import duckdb
-
     unpacked = 0
-    with duckdb.connect() as connection:
-        connection.execute("SET threads = 1; SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE VIEW rows AS SELECT * FROM {part.rows(quoted(files.literal(part.file)))}")  # noqa: S608
+    with database.cursor() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE TEMP VIEW rows AS SELECT * FROM {part.rows(quoted(files.literal(part.file)))}")  # noqa: S608
         for table, look in seen.looks.items():
             [(wrong, held)] = connection.execute(look.query(table)).fetchall()
             unpacked += held
@@ -98,8 +95,10 @@ def _bounds(connection: Any, copy: Path) -> Iterator[tuple[int, int, int]]:
     shares = max(1, min(size // _WORTH_A_RANGE, files.processors()), -(-size // _MOST_A_RANGE))
     each = ends[-1] / shares
     found = {0, ends[-1]}
-    for number in range(1, shares):
-        near = min(ends, key=lambda end: abs(end - each * number))
-        found.add(near if abs(near - each * number) < each * _NEAR else round(each * number))
+    for place in (each * number for number in range(1, shares)):
+        near = min((0, *ends), key=lambda end: abs(end - place))
+        group = max(end for end in (0, *ends) if end <= place)
+        later = _SKIPPED * (place - group) * (1 - place / ends[-1])
+        found.add(near if abs(near - place) < each * _NEAR else round(place + later))
     for first, end in pairwise(sorted(found)):
         yield first, end, max(1, size * (end - first) // ends[-1])
