@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from auditor.engine.derived import DERIVED, LOOKED_THROUGH, closure
+from auditor.engine.loaded import load, load_venues
 from auditor.engine.rows import make_rows
 from auditor.engine.spelled import ASKED, NAMED, SQL_TYPES, filled, levels, problems
-from auditor.engine.tables import DOCUMENTS, Columns, Part, sql_type
+from auditor.engine.tables import Part
 from auditor.model.facts import COMPLETENESS, LISTS, SCOPES, Fact, catalogue, format_time
 from auditor.model.normalise import UNKNOWN_MARK
 
@@ -60,8 +60,8 @@ def open_views(
     if folder is not None:
         connection.execute("SET threads = 1")
         connection.execute("SET allowed_directories = [$1]", [str(folder)])
-    _load(connection, parts, by_scope, stated)
-    _load_venues(connection, venues, by_scope)
+    load(connection, parts, by_scope, stated)
+    load_venues(connection, venues, by_scope)
     for statement in _LOCKED:
         connection.execute(statement)
     _effective(connection, "venue", by_scope["venue"], now, stated)
@@ -70,77 +70,6 @@ def open_views(
         if by_scope[scope]:
             make_rows(connection, scope, by_scope[scope], "TABLE" if folder is None else "VIEW", stated)
     return connection
-
-
-def _typed(facts: Iterable[Fact]) -> dict[str, str]:
-    return {fact.name: SQL_TYPES[fact.kind] for fact in facts}
-
-
-def _load(connection: Any, parts: Sequence[Part], by_scope: dict[str, list[Fact]], stated: set[str]) -> None:
-    """The table `docs` and, of each row scope with facts, `seen_<scope>`: what was read, as it was given. What no document
-    states takes no room.
-    """
-    given = {scope: _typed(fact for fact in facts if fact.path in stated) for scope, facts in by_scope.items()}
-    documents: Columns = {
-        "account": {"exchange": "VARCHAR", **given["account"], "name": "VARCHAR"},
-        "venue": {**given["venue"], UNKNOWN_MARK: "VARCHAR[]"},  # a struct has to have something
-        **dict.fromkeys(LISTS.values(), "INTEGER"),
-        UNKNOWN_MARK: "VARCHAR[]",
-        "problems": "STRUCT(reason VARCHAR, facts VARCHAR[])[]",
-        "sources": 'MAP(VARCHAR, STRUCT("by" VARCHAR, "at" VARCHAR, contradicts VARCHAR))',
-    }
-    read = {scope: key for scope, key in LISTS.items() if by_scope[scope]}
-    for scope, key in read.items():
-        facts = {**_typed(by_scope[scope]), UNKNOWN_MARK: "VARCHAR[]"}
-        known = {name: type_ for name, type_ in facts.items() if f"{scope}.{name}" in stated}
-        _read(connection, f"read_{scope}", parts, key, {"n": "INTEGER", **known})
-        columns = ", ".join(
-            f'"{name}"' if name in known else f'NULL::{type_} AS "{name}"' for name, type_ in facts.items()
-        )
-        connection.execute(f"CREATE VIEW seen_{scope} AS SELECT doc, n, {columns} FROM read_{scope}")  # noqa: S608
-    _read(connection, "docs", parts, DOCUMENTS, documents, read)
-    for scope in read if not all(part.tells_lengths for part in parts) else ():
-        connection.execute(f"DELETE FROM read_{scope} WHERE n = 0")  # noqa: S608
-
-
-def _read(
-    connection: Any,
-    table: str,
-    parts: Sequence[Part],
-    key: str,
-    columns: Columns,
-    lists: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    """A table of the engine out of one of the evidence. Its documents are numbered through all parts. How long a list is
-    follows from its rows, which were read before, where a part does not tell: of these `lists`, by scope.
-    """
-    spelled = ", ".join(f'"{name}" {sql_type(type_)}' for name, type_ in columns.items())
-    connection.execute(f"CREATE TABLE {table} (doc INTEGER, {spelled})")
-    before = 0
-    for part in parts:
-        if found := part.relation(key, columns):
-            query, file = found
-            counted = {} if part.tells_lengths else lists
-            changed = "".join(f", of_{scope}.held AS {key_}" for scope, key_ in counted.items())
-            joined = "".join(
-                f" LEFT JOIN (SELECT doc, max(n) AS held FROM read_{scope} WHERE doc BETWEEN {before + 1} AND "  # noqa: S608
-                f"{before + part.count} GROUP BY doc) AS of_{scope} ON of_{scope}.doc = d.doc + {before}"
-                for scope in counted
-            )
-            made = f"SELECT d.* REPLACE (d.doc + {before} AS doc{changed}) FROM ({query}) AS d{joined}"  # noqa: S608
-            connection.execute(f"INSERT INTO {table} {made}", [file])
-        before += part.count
-
-
-def _load_venues(connection: Any, venues: Mapping[str, Mapping[str, Any]], by_scope: dict[str, list[Fact]]) -> None:
-    """A small table of what the venue files say, with both scopes side by side."""
-    facts = [*by_scope["venue"], *by_scope["account"]]
-    columns = ", ".join(f'"{fact.path}" {SQL_TYPES[fact.kind]}' for fact in facts)
-    connection.execute(f"CREATE TABLE catalogue (exchange VARCHAR{', ' + columns if columns else ''})")
-    rows = [[exchange, *(known.get(fact.path) for fact in facts)] for exchange, known in sorted(venues.items())]
-    if rows:
-        marks = ", ".join(f"({', '.join('?' for _ in row)})" for row in rows)
-        connection.execute(f"INSERT INTO catalogue VALUES {marks}", [value for row in rows for value in row])  # noqa: S608
 
 
 def _effective(connection: Any, scope: str, facts: list[Fact], now: datetime, stated: set[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from auditor import census
 from auditor.engine import files
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
@@ -423,3 +424,19 @@ def test_what_duckdb_refuses_is_no_traceback() -> None:
         with pytest.raises(InputError) as caught:
             Evaluation(evidence, [rule("r", "account", "account.settings_lock")], {})
     assert "cannot be evaluated" in caught.value.faults[0].message
+
+
+@pytest.mark.parametrize("table", ["documents", "api_keys", "events"])
+@pytest.mark.parametrize("left", [None, 0, 1], ids=["gone", "empty", "cut"])
+@pytest.mark.parametrize("wide", [False, True])
+def test_what_was_read_and_is_gone_is_not_nothing(tmp_path: Path, table: str, left: int | None, wide: bool) -> None:
+    """Somebody tidies up temporary files: what remains is not all there was."""
+    rules = [rule("r", "api_key", "NOT api_key.can_trade"), rule("s", "event", "event.owner_confirmed")]
+    rows = {"api_keys": [{"can_trade": True}] * 2, "events": [{"kind": "login"}] * 2}
+    with Evidence(NOW).add([document(**rows), document({"name": "b"}, **rows)]) as evidence:
+        path = evidence.parts[0].path(table)
+        whole = path.read_text().splitlines(keepends=True)
+        path.unlink() if left is None else path.write_text("".join(whole[:left]))
+        with pytest.raises(InputError, match="gone from the folder"):
+            census.take(evidence, rules, tmp_path / "out", floor=0.5) if wide else Evaluation(evidence, rules, {})
+        assert not any((tmp_path / "out").glob("*"))
