@@ -18,8 +18,9 @@ from auditor import census
 from auditor.cli import _census
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
+from auditor.engine.wide import Wide
 from auditor.engine.wide_tally import Tally
-from auditor.errors import UsageError
+from auditor.errors import InputError, UsageError
 from auditor.model.report import Outcome, Report
 from auditor.model.rule import Predicate, Rule, Severity
 
@@ -258,3 +259,11 @@ def test_a_whole_process_leaves_nothing_on_stderr(tmp_path: Path, options: list[
         cwd=tmp_path, env={"HOME": str(tmp_path), "PYTHONPATH": str(stage.ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr == "" and done.returncode == 4
+
+
+def test_a_database_that_gives_up_is_told(tmp_path: Path) -> None:
+    def use(wide: Wide) -> object:
+        return wide.connection.execute("SELECT error('no room')").fetchall()
+
+    with Evidence(NOW).add(many(random.Random(5), 3)) as evidence, pytest.raises(InputError, match="no room"):
+        census.each(evidence, shipped(), tmp_path, use)
