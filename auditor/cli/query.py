@@ -15,6 +15,7 @@ from auditor.errors import UsageError
 from auditor.redaction import printable
 
 if TYPE_CHECKING:
+    from auditor.engine.intake import Evidence
     from auditor.engine.question import Answer
     from auditor.model.report import Report
 
@@ -62,7 +63,6 @@ def command(
 
 
 def _asked(sql: str, run: str, files: Sequence[Path], config_path: Path | None) -> Answer:
-    from auditor import identity, pipeline
     from auditor.engine import question
     from auditor.engine.intake import Evidence
     from auditor.exchanges import _venue
@@ -71,15 +71,21 @@ def _asked(sql: str, run: str, files: Sequence[Path], config_path: Path | None) 
     with Evidence(now) as evidence:
         if files:
             evidence.add_files(files)
-            judged = pipeline.Run(rules=pipeline.rule_files(None), identity=identity.Identity.of_this_run(), now=now)
-            report = pipeline.judge(evidence, judged)
+            report = _judged(evidence, now) if question.about_findings(sql) else None
         else:
             report = _stored_run(run, config_path, evidence)
         venues = {name: _venue.load(name).policy_facts() for name in evidence.exchanges & set(_venue.ids())}
-        return question.ask(sql, evidence, list(_findings(report)), venues)
+        return question.ask(sql, evidence, _findings(report), venues)
 
 
-def _stored_run(name: str, config_path: Path | None, evidence: Any) -> Report:
+def _judged(evidence: Evidence, now: datetime) -> Report:
+    from auditor import identity, pipeline
+
+    run = pipeline.Run(rules=pipeline.rule_files(None), identity=identity.Identity.of_this_run(), now=now)
+    return pipeline.judge(evidence, run)
+
+
+def _stored_run(name: str, config_path: Path | None, evidence: Evidence) -> Report:
     from auditor.history import runs
     from auditor.reports import parse
 
@@ -90,9 +96,9 @@ def _stored_run(name: str, config_path: Path | None, evidence: Any) -> Report:
         return parse.of_document(runs.report_stream(view, record), f"run {record.seq}")
 
 
-def _findings(report: Report) -> Iterator[dict[str, Any]]:
+def _findings(report: Report | None) -> Iterator[dict[str, Any]]:
     """The rows of the table `finding`."""
-    for account in report.accounts:
+    for account in report.accounts if report else ():
         for one in account.findings:
             yield {
                 "id": one.id,

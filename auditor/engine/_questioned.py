@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from auditor.model.facts import LISTS, SCOPES, Fact, catalogue, parse_time
 
 _SELECT_ONLY = "ask with one SELECT; `auditor query --tables` names what there is"
 _LARGEST = 16 * 2**20
+_LINES = 10_000
 
 
 def main() -> None:
@@ -51,12 +53,19 @@ def _loaded(request: dict[str, Any]) -> Any:
             connection.execute(f"DROP {kind} {name}")
     for scope in SCOPES:
         connection.execute(f"ALTER TABLE shown_{scope} RENAME TO {scope}")
-    columns = ", ".join(f"row->>'{name}' AS {name}" for name in FINDING)
-    connection.execute(
-        f"CREATE TABLE finding AS SELECT {columns} FROM (SELECT unnest(from_json($1, '[\"JSON\"]')) AS row)",  # noqa: S608
-        [json.dumps(request["findings"])],
-    )
+    if request["findings"]:
+        _load_findings(connection, Path(request["findings"]))
     return connection
+
+
+def _load_findings(connection: Any, path: Path) -> None:
+    """The table `finding` of rows in lines, some at a time. The connection may open no file any more."""
+    connection.execute(f"CREATE TABLE finding ({', '.join(f'{name} VARCHAR' for name in FINDING)})")
+    columns = ", ".join(f"row->>'{name}'" for name in FINDING)
+    rows = f"INSERT INTO finding SELECT {columns} FROM (SELECT unnest(from_json($1, '[\"JSON\"]')) AS row)"  # noqa: S608
+    with path.open() as stream:
+        while lines := list(islice(stream, _LINES)):
+            connection.execute(rows, [f"[{','.join(lines)}]"])
 
 
 def _column(fact: Fact) -> str:

@@ -258,11 +258,13 @@ def scene(tmp_path_factory):
     (folder / "canary").write_text(f"a,b\n{CANARY},1\n")
     with socket.create_server(("127.0.0.1", 0)) as listener, Evidence(NOW).add([DOCUMENT]) as evidence:
         listener.settimeout(0)
+        findings = evidence.folder / "findings.jsonl"
+        findings.write_text(json.dumps(FINDING) + "\n")
         request = {
             "parts": [part.told() for part in evidence.parts],
             "now": format_time(NOW),
             "venues": {"okx": {}},
-            "findings": [FINDING],
+            "findings": str(findings),
         }
         with subprocess.Popen(
             [sys.executable, "-c", LOOP],
@@ -329,6 +331,22 @@ def test_memory_and_time_are_bounded(evidence, sql, monkeypatch):
 def test_a_question_without_end_is_not_even_put(evidence):
     with pytest.raises(UsageError, match="characters"):
         ask("SELECT " + "1 + " * 100_000 + "1", evidence)
+
+
+def test_findings_are_made_for_those_who_name_them(evidence):
+    """To judge is dear. Where they were not made there is no such table, which is not an empty one."""
+
+    def never():
+        raise AssertionError("nobody asked")
+        yield
+
+    answer = question.ask("SELECT count(*) AS n FROM api_key", evidence, never(), {})
+    assert answer.rows == ((2,),)
+    for dynamic in ("SELECT * FROM query('FROM fin' || 'ding')", "SELECT * FROM query_table('fin' || 'ding')"):
+        with pytest.raises(UsageError, match="refused"):
+            question.ask(dynamic, evidence, never(), {})
+    for named in ("select count(*) from FINDING", 'select count(*) from "finding"'):
+        assert question.ask(named, evidence, [FINDING] * 25_000, {}).rows == ((25_000,),)
 
 
 def test_the_child_sees_no_variable_of_ours(evidence, monkeypatch):
