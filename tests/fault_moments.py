@@ -115,7 +115,7 @@ def machine(twin: TwinVenue) -> Iterator[Machine]:
     with tempfile.TemporaryDirectory(prefix="auditor-faults-") as home, faults.gated(twin) as gate:
         mine = stage.Stage(Path(home))
         table: dict[str, Any] = json.loads(mine.config(twin).read_text())
-        table["accounts"][0]["endpoint"] = gate.url
+        table["accounts"][0] |= {"endpoint": gate.url, "address_confirmed": True}
         mine.write("auditor.yaml", json.dumps(table))
         first = mine.run(*COMMAND)
         assert first.code in {0, 4, 10, 11, 12, 13}, first.err

@@ -6,8 +6,10 @@ Whatever goes wrong here is an error for the person who asked; nothing can be br
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,7 @@ def _give_up() -> None:
     used = 4096 * int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 2**32
     for limit, most in (
         (resource.RLIMIT_AS, used + MEGABYTES * 2**20),
-        (resource.RLIMIT_CPU, SECONDS),
+        (resource.RLIMIT_CPU, math.ceil(time.process_time()) + SECONDS),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 3),
         (resource.RLIMIT_CORE, 0),

@@ -349,6 +349,25 @@ def test_findings_are_made_for_those_who_name_them(evidence):
         assert question.ask(named, evidence, [FINDING] * 25_000, {}).rows == ((25_000,),)
 
 
+def test_what_it_took_to_load_is_not_held_against_a_question():
+    """The system counts a process's time from its beginning."""
+    program = """
+import time
+import duckdb
+from auditor.engine import _questioned
+_questioned.SECONDS = 1
+connection = duckdb.connect()
+while time.process_time() < 2.5:
+    pass
+_questioned._give_up()
+print(_questioned._answer(connection, "SELECT 1 AS one")["rows"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[[1]]\n")
+
+
 def test_the_child_sees_no_variable_of_ours(evidence, monkeypatch):
     seen = {}
     real = subprocess.run
