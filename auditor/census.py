@@ -14,7 +14,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from auditor.engine.evaluate import refused
 from auditor.engine.files import processors
 from auditor.engine.intake import Evidence
 from auditor.engine.tables import Part
@@ -65,15 +64,10 @@ def each(evidence: Evidence, rules: Sequence[Rule], place: Path, use: Callable[[
     venues = {name: _venue.load(name).policy_facts() for name in sorted(evidence.exchanges & set(_venue.ids()))}
 
     def judge(number: int, parts: Sequence[Part]) -> _Used:
-        import duckdb
-
         folder = place / f"{number:04}"
         folder.mkdir()
         with Wide(parts, evidence.now, rules, venues, folder) as wide:
-            try:
-                return use(wide)
-            except duckdb.Error as error:  # too little memory, for one
-                raise refused(error) from None
+            return use(wide)
 
     with ThreadPoolExecutor(processors()) as crew:
         return list(crew.map(judge, count(1), _groups(evidence.parts)))

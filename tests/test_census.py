@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from auditor import census
 from auditor.cli import _census
+from auditor.engine import files
 from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
 from auditor.engine.wide import Wide
@@ -267,3 +268,15 @@ def test_a_database_that_gives_up_is_told(tmp_path: Path) -> None:
 
     with Evidence(NOW).add(many(random.Random(5), 3)) as evidence, pytest.raises(InputError, match="no room"):
         census.each(evidence, shipped(), tmp_path, use)
+
+
+def test_a_share_of_a_file_without_documents_is_no_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that ends with many empty lines, as one that was padded does."""
+    monkeypatch.setattr(files, "processors", lambda: 2)
+    monkeypatch.setattr(files, "_WORTH_A_READER", 1000)
+    monkeypatch.setattr(census, "GROUP", 1)
+    path = tmp_path / "e.jsonl"
+    path.write_text("\n".join(map(json.dumps, many(random.Random(5), 3))))
+    path.write_bytes(path.read_bytes() + b"\n" * 2 * path.stat().st_size)
+    with Evidence(NOW).add_files([path]) as evidence:
+        assert census.take(evidence, shipped(), tmp_path / "out", floor=0.5).accounts == 3

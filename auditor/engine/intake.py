@@ -138,7 +138,7 @@ class Evidence:
                     running.append((stack.enter_context(_Reader(path, span, part.folder, self.now)), part))
                 reader, part = running.popleft()
                 faults += reader.finish(part)
-        self.parts += parts
+        self.parts += [part for part in parts if part.count]
         return faults
 
 

@@ -73,7 +73,11 @@ def taken(batch: Batch, part: Part) -> bool:
         decoded = _decoded(lines, part)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    if len(decoded) != batch.count or any(one.sources and _moving(one.sources) for one in decoded):
+    if (
+        len(decoded) != batch.count
+        or not _one_a_line(lines)
+        or any(one.sources and _moving(one.sources) for one in decoded)
+    ):
         return False
     if not (document.dated(decoded, part.stated) and part.take(decoded, lines)):
         return False
@@ -94,6 +98,17 @@ def _decoded(lines: bytes, part: Part) -> list[Any]:
     found = document.decoder(nulls=part.nulls).decode_lines(lines)
     part.stated.update(document.stated(found))
     return found
+
+
+def _one_a_line(lines: bytes) -> bool:
+    """Whether each line of such text begins and ends with a document. The decoder does not mind where lines end."""
+    place = lines.find(b"\n")
+    while place >= 0:
+        last = place - 1 if lines[place - 1 : place] != b"\r" else place - 2
+        if lines[last : last + 1] != b"}" or lines[place + 1 : place + 2] != b"{":
+            return False
+        place = lines.find(b"\n", place + 1)
+    return lines.startswith(b"{")
 
 
 def check(read_: yamlio.Document, part: Part, now: datetime) -> list[Fault]:

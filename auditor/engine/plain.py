@@ -64,7 +64,7 @@ class Plain:
     given: dict[str, str] = field(default_factory=dict)
     """Columns of a document -> how they are found in a row, as SQL."""
     stated: set[str] = field(default_factory=set)
-    """The facts that have a column, by path."""
+    """The lists and the facts that have a column, by key and by path."""
     looks: dict[str, Look] = field(default_factory=dict)
     """By the table, `rows` or one made of it."""
 
@@ -145,7 +145,9 @@ def _values(fact: Fact, column: str, type_: str, look: Look) -> None:
 def _time(column: str, type_: str) -> str:
     if type_ == "VARCHAR":
         return f"regexp_full_match({column}, '{_TIME}') AND TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL"
-    return f"{column} BETWEEN '{format_time(EARLIEST)}' AND '{format_time(LATEST)}'"
+    bounded = f"{column} BETWEEN '{format_time(EARLIEST)}' AND '{format_time(LATEST)}'"
+    # what is finer than a microsecond the database rounds, and row by row it is cut off
+    return f"{bounded} AND epoch_ns({column}) % 1000 = 0" if type_ == "TIMESTAMPTZ_NS" else bounded
 
 
 def _list(scope: str | None, key: str, type_: Any, seen: Plain) -> None:
@@ -153,6 +155,8 @@ def _list(scope: str | None, key: str, type_: Any, seen: Plain) -> None:
     if type_.id != "list":
         raise OddError
     (_, row), *_ = type_.children
+    if scope:
+        seen.stated.add(key)
     if row.id != "struct":  # one that is always empty has rows of any type
         seen.looks["rows"].conditions.append(f"coalesce(len({key}), 0) = 0")
         seen.given[key] = "NULL" if scope is None else key

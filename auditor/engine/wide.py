@@ -58,8 +58,13 @@ class Wide:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        """Raises InputError where the database gave up: it had too little memory, for one."""
+        import duckdb
+
         self.connection.close()
+        if isinstance(error, duckdb.Error):
+            raise refused(error) from None
 
     def _judge(self, scope: str, rules: Numbered, now: str) -> None:
         """What each rule says of each subject, and the worst that it says of each account."""

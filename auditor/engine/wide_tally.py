@@ -72,7 +72,11 @@ def tally(wide: Wide, floor: float) -> Tally:
 
 def _by_rule(wide: Wide, accounts: int) -> dict[str, dict[Outcome, int]]:
     """How many of the accounts each rule says what of."""
-    counted = [f"count_if({wide_bits.said(kind, number)})" for number, _ in wide.every() for kind in wide_bits.KINDS]
+    counted = [
+        f"coalesce(count_if({wide_bits.said(kind, number)}), 0)"
+        for number, _ in wide.every()
+        for kind in wide_bits.KINDS
+    ]
     found = wide.connection.execute(f"SELECT {', '.join(counted) or 0} FROM judged").fetchone()  # noqa: S608
     each, said = iter(found), {}
     for (_, rule), fail, open_, passed in zip(wide.every(), each, each, each, strict=False):

@@ -2,7 +2,8 @@
 
 The typed decoder checks a machine-written line at the speed of decoding it, `dated` the times in it; `faults` says of a
 hand-written document what is wrong and on which line. What the first two accept the third accepts too, but for what a reader
-must see to in the text itself: keys that stand twice in one table. A test holds them together.
+must see to in the text itself: keys that stand twice in one table, and documents that do not stand on a line each. A test holds them
+together.
 """
 
 from __future__ import annotations

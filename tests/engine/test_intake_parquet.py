@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from auditor.engine import lines, parquet, parquet_rows
+from auditor.engine.evaluate import Evaluation
 from auditor.engine.intake import Evidence
 from auditor.errors import InputError
+from auditor.model.facts import format_time
+from auditor.model.report import Outcome
 
-from .invented import NOW
+from .invented import NOW, rule
 from .test_intake_paths import valid
 
 
@@ -96,6 +99,20 @@ def test_times_of_every_unit_are_times_wherever_they_stand(tmp_path: Path, unit:
     [one] = read(tmp_path / "e.parquet")
     assert one["collected_at"] == one["account"]["created_at"] == "2025-01-03T00:00:00Z"
     assert one["api_keys"] == [{"created_at": "2025-01-03T00:00:00Z"}, {}]
+
+
+def test_what_is_finer_than_a_microsecond_is_cut_off_either_way(tmp_path: Path) -> None:
+    """It decides at a limit: rounded up, an account of ninety days and a nanosecond would be one of ninety days."""
+    limit = NOW - timedelta(days=90)
+    made = pa.scalar(int(limit.timestamp()) * 10**9 - 1, pa.timestamp("ns", "UTC"))
+    fields = [pa.array(["a"]), pa.array(["okx"]), pa.array([made.value], made.type)]
+    account = pa.StructArray.from_arrays(fields, ["name", "exchange", "created_at"])
+    pq.write_table(pa.table({"schema": ["auditor/evidence/1"], "account": account}), tmp_path / "e.parquet")
+    [one] = read(tmp_path / "e.parquet")
+    assert one["account"]["created_at"] == format_time(limit - timedelta(microseconds=1))
+    old = rule("r", "account", "account.created_at < now - INTERVAL '90' DAY")
+    with Evidence(NOW).add_files([tmp_path / "e.parquet"]) as evidence, Evaluation(evidence, [old], {}) as found:
+        assert found.counts()["r"] == {Outcome.PASS: 1}
 
 
 @pytest.mark.parametrize("name", ["t", "tt", "ttt", "rows", "one"])

@@ -173,6 +173,29 @@ def test_the_fast_path_is_taken(tmp_path: Path) -> None:
     assert taken == 100
 
 
+_A = b'{"schema":"auditor/evidence/1","account":{"name":"a","exchange":"okx"}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (_A + b"\n" + _A, True),
+        (_A + b"\r\n" + _A + b"\r", True),
+        (_A + _A + b"\n", False),
+        (b"\n" + _A + _A, False),
+        (_A + b" " + _A + b"\n", False),
+        (_A.replace(b",", b",\n", 1) + _A, False),
+        (_A[:-1] + b"\n}" + _A, False),
+        (b" " + _A + b"\n" + _A, False),
+        (_A + b"\n\n" + _A + _A, False),
+    ],
+)
+def test_a_line_is_a_document(tmp_path: Path, text: bytes, taken: bool) -> None:
+    """As many documents as lines need not stand on a line each."""
+    with Part(folder=tmp_path) as part:
+        assert lines.taken(Batch(lines=text, first=1, count=text.count(b"\n") + 1), part) is taken
+
+
 SPELLED = {
     "2025-01-03T00:00:00Z": "2025-01-03T00:00:00Z",
     "2025-01-31T23:59:59.000001Z": "2025-01-31T23:59:59.000001Z",
