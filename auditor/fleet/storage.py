@@ -19,7 +19,11 @@ from auditor.redaction import printable, scrub
 T = TypeVar("T")
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]{0,31})://(?P<rest>.*)", re.DOTALL)
 _MAGIC = re.compile(r"[*?\[]")
+_ASKED = re.compile(r"(https?://[^\s?]*)\?\S*")
+"""What follows in an address that a store was asked at may be a right to write: GCS names its uploads so."""
 _LOCAL = {"file", "local"}
+_PATIENCE = {scheme: {"requests_timeout": 60.0} for scheme in ("gs", "gcs")}
+"""Seconds for each request, of stores that wait for ever if nobody says so."""
 _SHORTEST, _LONGEST = 3, 200
 
 
@@ -71,12 +75,18 @@ def exists(url: str) -> bool:
 
 
 def get(url: str, target: Path) -> None:
-    """Copies a file here. Raises UsageError."""
+    """Copies a file here, whole. Raises UsageError."""
 
     def copy() -> None:
         system, path = _at(url)
+        told = system.info(path)
+        if told.get("type") == "directory":
+            raise IsADirectoryError("is a folder: name its files, as in folder/*.parquet")
         with system.open(path, "rb") as source, target.open("wb") as stream:
             shutil.copyfileobj(source, stream)
+            came = stream.tell()
+        if came < (told.get("size") or 0):  # what is unpacked on its way is longer than it lies there
+            raise OSError(f"{came} bytes came of {told['size']}")
 
     _done(copy, url)
 
@@ -100,7 +110,8 @@ def _at(url: str) -> tuple[Any, str]:
     """The store and the path in it; a store of its own each time, for a transaction belongs to one writer."""
     from fsspec.core import url_to_fs
 
-    system, path = url_to_fs(url, skip_instance_cache=True)
+    bounds: dict[str, Any] = _PATIENCE.get(url.partition("://")[0], {})
+    system, path = url_to_fs(url, skip_instance_cache=True, **bounds)
     return system, str(path)
 
 
@@ -117,5 +128,5 @@ def _refuse(error: BaseException, url: str) -> NoReturn:
     if isinstance(error, ImportError):
         hint = "pip install s3fs for s3://, gcsfs for gs://, adlfs for abfs://: here and on every worker"
         raise UsageError(f"{shown}: the package for this kind of store is not installed", hint=hint)
-    said = printable(scrub(str(error)), limit=_LONGEST)
+    said = printable(scrub(_ASKED.sub(r"\1?...", " ".join(str(error).split()))), limit=_LONGEST)
     raise UsageError(f"{shown}: {type(error).__name__}: {said}", hint="can every machine of the fleet reach it?")

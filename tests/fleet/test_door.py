@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import sys
 from collections.abc import Iterator
@@ -274,3 +275,50 @@ def test_papers_are_taken_from_dask_where_none_are_given(tmp_path: Path) -> None
     held = {"ca-file": made.ca, "client.cert": made.cert, "client.key": made.key}
     with dask.config.set({f"{place}.{name}": str(path) for name, path in held.items()}):
         assert door._security(Tls()).tls_ca_file == str(made.ca)
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_folder_is_no_empty_file(tmp_path: Path) -> None:
+    storage.put("memory://bucket/evidence.jsonl/one.jsonl", b"1")
+    with pytest.raises(UsageError, match="is a folder"):
+        storage.get("memory://bucket/evidence.jsonl", tmp_path / "x")
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_file_that_comes_short_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut at the end of a line nothing else would show that accounts are missing."""
+    system = storage._at("memory://")[0]
+    storage.put("memory://bucket/lines.jsonl", b"{}\n{}\n")
+    monkeypatch.setattr(type(system), "open", lambda *_, **__: io.BytesIO(b"{}\n"))
+    with pytest.raises(UsageError, match="3 bytes came of 6"):
+        storage.get("memory://bucket/lines.jsonl", tmp_path / "x")
+
+
+@pytest.mark.usefixtures("memory")
+def test_what_a_store_was_asked_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = storage._at("memory://")[0]
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("Forbidden: https://store.example/upload?uploadType=resumable&upload_id=CANARY\nno")
+
+    monkeypatch.setattr(type(system), "info", refused)
+    with pytest.raises(UsageError) as caught:
+        storage.get("memory://bucket/lines.jsonl", tmp_path / "x")
+    assert "https://store.example/upload?... no" in str(caught.value) and "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "bounds"), [("gs", {"requests_timeout": 60.0}), ("gcs", {"requests_timeout": 60.0}), ("s3", {})]
+)
+def test_a_store_that_is_silent_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, bounds: dict[str, float]
+) -> None:
+    asked: dict[str, object] = {}
+
+    def opened(url: str, **options: object) -> tuple[None, str]:
+        asked.update(options)
+        return None, url
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", opened)
+    storage._at(f"{scheme}://bucket/x")
+    assert asked == {"skip_instance_cache": True, **bounds}
